@@ -1,0 +1,1 @@
+"""Who there is: tenants, their sites, and what each user may do and see."""

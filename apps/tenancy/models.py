@@ -1,0 +1,94 @@
+"""Tenants, their sites, and the membership that ties a user to exactly one tenant."""
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+from apps.tenancy.triggers import site_of_same_tenant, tenant_is_fixed
+
+
+class Capability(models.TextChoices):
+    """What a membership may allow. None implies another."""
+
+    NOC_VIEW = "noc:view", "see the live feed and everything in scope"
+    TICKET_WRITE = "ticket:write", "create and change tickets"
+    TENANT_ADMIN = "tenant:admin", "manage the tenant's sites and members"
+
+
+class Tenant(models.Model):
+    """One customer. Nothing of it is ever shown to another."""
+
+    name = models.CharField(max_length=100)
+    slug = models.SlugField(max_length=50, unique=True)
+    suspended_at = models.DateTimeField(
+        null=True, blank=True, help_text="Set: its users are shut out, its data stays."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Site(models.Model):
+    """A place of a tenant that tickets come from."""
+
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.PROTECT, related_name="sites", db_index=False
+    )
+    code = models.CharField(max_length=32, help_text="Begins the ticket numbers: SITE001#42.")
+    name = models.CharField(max_length=100)
+    last_ticket_no = models.PositiveIntegerField(
+        db_default=0, editable=False, help_text="The last number drawn; the next ticket adds one."
+    )
+
+    class Meta:
+        constraints = [
+            # Its index also finds the sites of a tenant, so the foreign key has none of its own.
+            models.UniqueConstraint(fields=["tenant", "code"], name="site_code_once_per_tenant"),
+            # What other tables' (site_id, tenant_id) refer to.
+            models.UniqueConstraint(fields=["id", "tenant"], name="site_with_tenant"),
+            models.CheckConstraint(
+                condition=models.Q(code__regex=r"^[^#[:space:]]+$"), name="site_code_is_one_word"
+            ),
+        ]
+        triggers = [tenant_is_fixed()]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.name}"
+
+
+class Membership(models.Model):
+    """What one user may do and see. A user belongs to one tenant."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="memberships")
+    capabilities = ArrayField(
+        models.CharField(max_length=32, choices=Capability), default=list, db_default=[], blank=True
+    )
+    all_sites = models.BooleanField(
+        db_default=False, default=False, help_text="Sees every site, also those added later."
+    )
+    sites = models.ManyToManyField(
+        Site, blank=True, help_text="The sites in scope when not all of them are."
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(capabilities__contained_by=Capability.values),
+                name="membership_known_capabilities",
+            )
+        ]
+        triggers = [tenant_is_fixed()]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.tenant}"
+
+
+class MembershipSite(Membership.sites.through):  # type: ignore[misc,name-defined]
+    """The rows behind ``Membership.sites``, named so that they can carry a trigger."""
+
+    class Meta:
+        proxy = True
+        triggers = [site_of_same_tenant()]
