@@ -1,0 +1,71 @@
+"""Reading the event log: slices by sequence number, and heads."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connections
+
+from outbox import sql
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One entry of the event log. ``seq`` counts 1, 2, 3 … within ``stream`` and ``epoch``."""
+
+    stream: str
+    seq: int
+    epoch: UUID
+    event_id: UUID
+    type: str
+    subject: str
+    payload: dict[str, Any]
+    context: dict[str, Any]
+    schema_version: int
+    replay_of: int | None
+    occurred_at: datetime
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """
+    Where a stream stands.
+
+    ``min_seq`` is the oldest number still in the log; with an empty log it is ``last_seq`` + 1.
+    A stream that never had an event has ``last_seq`` 0 and the log's epoch.
+    """
+
+    epoch: UUID
+    last_seq: int
+    published_seq: int
+    min_seq: int
+
+
+def read(stream: str, after: int, limit: int, *, using: str = "default") -> list[LogRow]:
+    """Return at most ``limit`` rows of ``stream`` with ``seq`` > ``after``, in order."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(sql.READ_LOG, {"stream": stream, "after": after, "limit": limit})
+        return [LogRow(*row) for row in decoded(cursor.fetchall())]
+
+
+def head(stream: str, *, using: str = "default") -> Head:
+    """Return where ``stream`` stands now, in one statement."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(sql.HEAD, {"stream": stream})
+        return Head(*cursor.fetchone())
+
+
+def heads(streams: Iterable[str], *, using: str = "default") -> Mapping[str, tuple[UUID, int]]:
+    """Return ``{stream: (epoch, last_seq)}`` for those of ``streams`` that have an event."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(sql.HEADS, {"streams": list(streams)})
+        return {name: (epoch, last_seq) for name, epoch, last_seq in cursor.fetchall()}
+
+
+def decoded(rows: Iterable[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
+    """Turn the two JSON columns from text to objects; Django's cursor leaves them as text."""
+    for row in rows:
+        yield (*row[:6], sql.loads(row[6]), sql.loads(row[7]), *row[8:])

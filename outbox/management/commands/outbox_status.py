@@ -1,0 +1,33 @@
+import json
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from outbox import status
+
+
+class Command(BaseCommand):
+    help = "Show how far each lane is: pending, oldest, unpublished."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        lanes = status.lanes()
+        oldest = max((lane.oldest_seconds or 0.0 for lane in lanes), default=0.0)
+        total = {
+            "pending": sum(lane.pending for lane in lanes),
+            "unpublished": sum(lane.unpublished for lane in lanes),
+            "oldest_seconds": round(oldest, 3),
+        }
+        if options["json"]:
+            self.stdout.write(json.dumps(total | {"lanes": [asdict(lane) for lane in lanes]}))
+            return
+        self.stdout.write(f"{'lane':>4} {'pending':>8} {'oldest s':>9} {'unpublished':>11}  state")
+        for lane in lanes:
+            state = f"paused after {lane.publish_failures} failures" if lane.paused else "ok"
+            age = f"{lane.oldest_seconds:.1f}" if lane.oldest_seconds is not None else "-"
+            self.stdout.write(
+                f"{lane.lane:>4} {lane.pending:>8} {age:>9} {lane.unpublished:>11}  {state}"
+            )

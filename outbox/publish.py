@@ -1,0 +1,76 @@
+"""Publishing an event that no trigger captures."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connections
+
+from outbox import sql
+from outbox.errors import BadEvent, NotInTransaction
+from outbox.wake import wake
+
+_NUL = re.compile(
+    r"(?<!\\)(?:\\\\)*\\u0000"
+)  # an escaped NUL, not an escaped backslash before u0000
+
+
+def publish(
+    type: str,
+    *,
+    stream: str,
+    subject: str,
+    payload: Mapping[str, Any],
+    schema_version: int = 1,
+    replay_of: int | None = None,
+    using: str = "default",
+) -> UUID:
+    """
+    Write one event into the outbox and return its ``event_id``.
+
+    It takes a lock on (stream, subject) until the transaction ends, so the order of
+    events per subject is the order of commits.
+
+    Raises:
+        NotInTransaction: no ``atomic`` block is open.
+        BadEvent: a name is empty, or the payload is no JSON object that PostgreSQL can store.
+    """
+    connection = connections[using]
+    if not connection.in_atomic_block:
+        raise NotInTransaction(
+            "publish() needs the transaction of the change: wrap both in one atomic block"
+        )
+    for name, value in (("type", type), ("stream", stream), ("subject", subject)):
+        if not value or "\x00" in value:
+            raise BadEvent(f"{name} is {value!r}: give a non-empty text without NUL")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.PUBLISH,
+            {
+                "stream": stream,
+                "subject": subject,
+                "type": type,
+                "payload": _encode(payload),
+                "schema_version": schema_version,
+                "replay_of": replay_of,
+            },
+        )
+        while cursor.nextset():  # the lock's result comes first
+            pass
+        (event_id,) = cursor.fetchone()
+    wake(stream, using=using)
+    return UUID(str(event_id))
+
+
+def _encode(payload: Mapping[str, Any]) -> str:
+    try:
+        text = json.dumps(dict(payload), cls=DjangoJSONEncoder, allow_nan=False, ensure_ascii=False)
+        text.encode()  # a lone surrogate has no UTF-8
+    except (TypeError, ValueError) as error:
+        raise BadEvent(f"the payload is no JSON object that can be stored: {error}") from error
+    if _NUL.search(text):
+        raise BadEvent("the payload holds a NUL character, which PostgreSQL cannot store")
+    return text

@@ -1,0 +1,39 @@
+"""Changing the number of lanes, with every writer and every drainer held back meanwhile."""
+
+from django.db import connections, transaction
+
+from outbox import sql
+from outbox.errors import BadSettings
+
+
+def relane(lanes: int, *, using: str = "default") -> int:
+    """
+    Spread streams and waiting messages over ``lanes`` lanes; return how many messages moved.
+
+    Needs the owner of the outbox's tables. Start the workers again with ``OUTBOX["lanes"]`` set.
+
+    Raises:
+        BadSettings: ``lanes`` is not within 1 to 1,024.
+    """
+    if not 1 <= lanes <= 1024:
+        raise BadSettings(f"{lanes} lanes: use 1 to 1,024")
+    with transaction.atomic(using=using), connections[using].cursor() as cursor:
+        cursor.execute(sql.LOCK_LANES)
+        # Writers wait here; the count reaches them with the lock, before they compute a lane.
+        cursor.execute("LOCK TABLE outbox_message, outbox_stream IN ACCESS EXCLUSIVE MODE")
+        cursor.execute(
+            "CREATE OR REPLACE FUNCTION outbox_lanes() RETURNS integer "
+            f"LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT {lanes:d}'"
+        )
+        cursor.execute("DELETE FROM outbox_lane WHERE lane >= %s", [lanes])
+        cursor.execute(
+            "INSERT INTO outbox_lane (lane) SELECT generate_series(0, %s - 1) "
+            "ON CONFLICT (lane) DO UPDATE SET low_id = 0, mark_id = 0, mark_xid = NULL",
+            [lanes],
+        )
+        cursor.execute("UPDATE outbox_stream SET lane = outbox_lane_of(name)")
+        cursor.execute(
+            "UPDATE outbox_message SET lane = outbox_lane_of(stream) "
+            "WHERE lane <> outbox_lane_of(stream)"
+        )
+        return cursor.rowcount

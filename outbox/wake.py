@@ -1,0 +1,34 @@
+"""After the commit, tell a worker that something is there to drain; losing it costs latency."""
+
+from django.db import connections, transaction
+
+from outbox.conf import outbox_settings
+from outbox.lanes import lane_of
+
+
+class _Nudge:
+    """One pending hint; a class of our own so that a transaction keeps one per lane."""
+
+    __qualname__ = "outbox.wake"  # Django's robust hooks print it when one fails
+
+    def __init__(self, lane: int | None) -> None:
+        self.lane = lane
+
+    def __call__(self) -> None:
+        outbox_settings().nudge(None if self.lane is None else (self.lane,))
+
+
+def wake(stream: str | None, *, using: str = "default") -> None:
+    """
+    Nudge the lane of ``stream`` once the current transaction has committed.
+
+    ``None`` means that the streams are not known (a bulk write): any lane may have work.
+    """
+    lane = None if stream is None else lane_of(stream, outbox_settings().lanes)
+    connection = connections[using]
+    open_savepoints = set(connection.savepoint_ids)
+    for savepoints, hook, _robust in connection.run_on_commit:
+        # A hook of an inner, already released savepoint may still be rolled back with it.
+        if isinstance(hook, _Nudge) and hook.lane == lane and set(savepoints) <= open_savepoints:
+            return
+    transaction.on_commit(_Nudge(lane), using=using, robust=True)
