@@ -1,0 +1,113 @@
+"""The one unified broadcast: what the log recorded goes to the channel layer, in one round trip.
+
+Each event goes to ``noc_tenant_{id}`` and, when it has a site, to ``noc_site_{id}``; a ticket that
+moved goes to both sites. One event for a group keeps its own type, so that a group consumer with
+handlers like ``ticket_updated`` works; several are one ``noc_events`` message with a list
+``events``.
+
+This is a hint that makes delivery fast. The log is the truth: whatever is lost here, the feed reads
+from there. So nothing is tried twice: a failure is raised to the relay, which knows when to go on.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from channels_redis.pubsub import RedisPubSubChannelLayer
+from redis import RedisError
+
+from apps.noc.feed import wire
+from apps.noc.publisher import publisher_of
+from outbox.log import LogRow
+
+logger = logging.getLogger(__name__)
+
+CHUNK_EVENTS = 100
+CHUNK_BYTES = 64 * 1024  # of text; one message stays far from any buffer limit of Redis
+
+Message = dict[str, Any]
+_STREAM = "tenant:"
+
+
+def deliver(rows: Sequence[LogRow]) -> None:
+    """
+    Send rows of the log to their groups: one pipeline for all of them.
+
+    Rows of a stream that is no tenant's have no viewers and are passed over.
+
+    Raises:
+        redis.RedisError, OSError: the layer could not be reached; none or some were sent.
+    """
+    messages = list(_messages(rows))
+    if not messages:
+        return
+    try:
+        _send(messages)
+    except (RedisError, OSError) as error:
+        logger.error(
+            "Failed to broadcast ticket update",
+            extra={**_span(rows), "error": f"{type(error).__name__}: {error}"},
+        )
+        raise
+    if any(row.type == "ticket_updated" for row in rows):
+        logger.info("Ticket update broadcast sent", extra=_span(rows))
+
+
+def _send(messages: list[tuple[str, Message]]) -> None:
+    layer = get_channel_layer()
+    if isinstance(layer, RedisPubSubChannelLayer):
+        publisher_of(layer).publish(messages)
+    elif layer is not None:
+        async_to_sync(_group_send)(layer, messages)
+
+
+async def _group_send(layer: Any, messages: list[tuple[str, Message]]) -> None:
+    """Send through any other layer: one coroutine for all, since each call costs an event loop."""
+    for group, message in messages:
+        await layer.group_send(group, message)
+
+
+def _messages(rows: Sequence[LogRow]) -> Iterator[tuple[str, Message]]:
+    """Yield ``(group, message)``; within a group in the order of the rows."""
+    groups: defaultdict[str, list[Message]] = defaultdict(list)
+    for row in rows:
+        if not row.stream.startswith(_STREAM):
+            continue
+        message, sites = wire.layer_message(row)
+        groups[f"noc_tenant_{row.stream[len(_STREAM) :]}"].append(message)
+        for site_id in sites:
+            groups[f"noc_site_{site_id}"].append(message)
+    for group, events in groups.items():
+        for chunk in _chunks(events):
+            if len(chunk) == 1:
+                yield group, chunk[0]
+            else:
+                yield group, {"type": "noc_events", "events": chunk}
+
+
+def _chunks(events: list[Message]) -> Iterator[list[Message]]:
+    chunk: list[Message] = []
+    size = 0
+    for event in events:
+        length = 600 + len(event.get("description") or "")
+        if chunk and (len(chunk) >= CHUNK_EVENTS or size + length > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(event)
+        size += length
+    if chunk:
+        yield chunk
+
+
+def _span(rows: Sequence[LogRow]) -> dict[str, Any]:
+    """Name a batch in the logs by its first ticket and its ends; per row it would be a flood."""
+    ticket_ids = (row.payload.get("ticket_id") for row in rows)
+    return {
+        "ticket_id": next((ticket_id for ticket_id in ticket_ids if ticket_id is not None), None),
+        "count": len(rows),
+        "first": f"{rows[0].stream}/{rows[0].seq}",
+        "last": f"{rows[-1].stream}/{rows[-1].seq}",
+    }
