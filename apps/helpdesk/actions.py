@@ -1,0 +1,223 @@
+"""
+Every write to a ticket goes through here: rules, version, actor, one transaction each.
+
+The events are not written here. They are captured by the triggers of the row, so that a write
+which does not come this way is on the board all the same.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from enum import Enum
+from typing import Final
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import F
+
+from apps.helpdesk import transitions
+from apps.helpdesk.errors import HoldNeedsReason, StaleVersion, UnknownTicket, WrongTenant
+from apps.helpdesk.models import Ticket, TicketNote
+from apps.helpdesk.status import Priority, Status
+from apps.tenancy.models import Membership, Site
+from outbox import context
+
+logger = logging.getLogger(__name__)
+
+
+class Unchanged(Enum):
+    """The default of an argument whose None means something."""
+
+    VALUE = "unchanged"
+
+
+UNCHANGED: Final = Unchanged.VALUE
+
+
+def create_ticket(
+    *,
+    site: Site,
+    description: str,
+    priority: str = Priority.MEDIUM,
+    actor: User | None = None,
+    status: str = Status.NEW,
+    ticket_no: str | None = None,
+    assigned_to: User | None = None,
+) -> Ticket:
+    """
+    Create a ticket in ``site``, numbered by the site unless ``ticket_no`` is given.
+
+    Raises:
+        WrongTenant: the assignee is not of the site's tenant.
+        IntegrityError: the tenant has the given ``ticket_no`` already.
+    """
+    _check_assignee(assigned_to, site.tenant_id)
+    with _by(actor), transaction.atomic():
+        ticket = Ticket(
+            tenant_id=site.tenant_id,
+            site=site,
+            ticket_no=ticket_no or _draw_number(site),
+            status=status,
+            priority=priority,
+            assigned_to=assigned_to,
+            description=description,
+        )
+        ticket.save(force_insert=True)
+    return ticket
+
+
+def change_status(
+    *,
+    ticket_id: int,
+    to: str,
+    actor: User | None = None,
+    expected_version: int | None = None,
+    note: str = "",
+    reason: str = "",
+    enforce: bool = True,
+) -> Ticket:
+    """
+    Move a ticket to ``to`` and return it with its new version.
+
+    ``note`` is kept with the ticket; on hold it is also the reason unless ``reason`` is given.
+    ``enforce=False`` is for imports: what another system did is history, not to be judged.
+
+    Raises:
+        IllegalTransition: ``to`` cannot follow the present status.
+        HoldNeedsReason: ON_HOLD without ``reason`` and ``note``.
+        StaleVersion: someone changed the ticket since ``expected_version``.
+        UnknownTicket: there is none with this id.
+    """
+    with _by(actor), _locked(ticket_id, expected_version) as ticket:
+        old = ticket.status
+        if enforce:
+            transitions.check(old, to)
+            if to == Status.ON_HOLD and not (reason or note).strip():
+                raise HoldNeedsReason
+        ticket.status = to
+        ticket.hold_reason = (reason or note).strip()[:200] if to == Status.ON_HOLD else ""
+        ticket.save(update_fields=["status", "hold_reason"])
+        if note.strip():
+            TicketNote.objects.create(ticket=ticket, author=actor, status=to, text=note.strip())
+    if old != to:
+        logger.info("Ticket %s status changed: %s → %s", ticket.pk, old, to)
+    return ticket
+
+
+def edit_ticket(
+    *,
+    ticket_id: int,
+    actor: User | None = None,
+    expected_version: int | None = None,
+    priority: str | Unchanged = UNCHANGED,
+    description: str | Unchanged = UNCHANGED,
+    assigned_to: User | Unchanged | None = UNCHANGED,
+) -> Ticket:
+    """
+    Change what is given and return the ticket; a call that changes nothing writes nothing.
+
+    Raises:
+        WrongTenant: the assignee is not of the ticket's tenant.
+        StaleVersion, UnknownTicket: as for ``change_status``.
+    """
+    with _by(actor), _locked(ticket_id, expected_version) as ticket:
+        changed = []
+        if priority is not UNCHANGED and priority != ticket.priority:
+            ticket.priority = priority
+            changed.append("priority")
+        if description is not UNCHANGED and description != ticket.description:
+            ticket.description = description
+            changed.append("description")
+        if assigned_to is not UNCHANGED:
+            assignee_id = None if assigned_to is None else assigned_to.pk
+            if assignee_id != ticket.assigned_to_id:
+                _check_assignee(assigned_to, ticket.tenant_id)
+                ticket.assigned_to = assigned_to
+                changed.append("assigned_to")
+        if changed:
+            ticket.save(update_fields=changed)
+    return ticket
+
+
+def move_ticket(
+    *, ticket_id: int, site: Site, actor: User | None = None, expected_version: int | None = None
+) -> Ticket:
+    """
+    Move a ticket to another site of its tenant; it keeps its number.
+
+    Raises:
+        WrongTenant: the site is of another tenant.
+        StaleVersion, UnknownTicket: as for ``change_status``.
+    """
+    with _by(actor), _locked(ticket_id, expected_version) as ticket:
+        if site.tenant_id != ticket.tenant_id:
+            raise WrongTenant(f"Site {site.pk} is not of the tenant of ticket {ticket.ticket_no}.")
+        if site.pk != ticket.site_id:
+            ticket.site = site
+            ticket.save(update_fields=["site"])
+    return ticket
+
+
+def save_ticket(*, ticket: Ticket, actor: User | None = None) -> Ticket:
+    """
+    Save what a form changed on a loaded ticket, in one UPDATE; the form has judged the values.
+
+    Raises:
+        StaleVersion: someone changed the ticket since it was loaded.
+    """
+    with _by(actor), transaction.atomic():
+        old = Ticket.objects.values_list("status", flat=True).get(pk=ticket.pk)
+        if ticket.status != Status.ON_HOLD:
+            ticket.hold_reason = ""
+        ticket.save(force_update=True)
+    if old != ticket.status:
+        logger.info("Ticket %s status changed: %s → %s", ticket.pk, old, ticket.status)
+    return ticket
+
+
+def delete_ticket(
+    *, ticket_id: int, actor: User | None = None, expected_version: int | None = None
+) -> None:
+    """
+    Delete a ticket and its notes.
+
+    Raises:
+        StaleVersion, UnknownTicket: as for ``change_status``.
+    """
+    with _by(actor), _locked(ticket_id, expected_version) as ticket:
+        ticket.delete()
+
+
+def _by(actor: User | None) -> AbstractContextManager[None]:
+    """What is written inside is said to be the actor's; the outer context's facts stay."""
+    return nullcontext() if actor is None else context(actor=f"user:{actor.pk}")
+
+
+@contextmanager
+def _locked(ticket_id: int, expected_version: int | None) -> Iterator[Ticket]:
+    """Open a transaction that holds the ticket's row, so that what is checked stays true."""
+    with transaction.atomic():
+        ticket = Ticket.objects.select_for_update().filter(pk=ticket_id).first()
+        if ticket is None:
+            raise UnknownTicket(ticket_id)
+        if expected_version is not None and ticket.version != expected_version:
+            raise StaleVersion(expected=expected_version, present=ticket.version)
+        yield ticket
+
+
+def _draw_number(site: Site) -> str:
+    """Draw the site's next free number. The update locks the site's row until the commit."""
+    while True:
+        Site.objects.filter(pk=site.pk).update(last_ticket_no=F("last_ticket_no") + 1)
+        code, number = Site.objects.values_list("code", "last_ticket_no").get(pk=site.pk)
+        drawn = f"{code}#{number}"
+        # Somebody may have used the number by hand: an import, raw SQL.
+        if not Ticket.objects.filter(tenant_id=site.tenant_id, ticket_no=drawn).exists():
+            return drawn
+
+
+def _check_assignee(user: User | None, tenant_id: int) -> None:
+    if user is None:
+        return
+    if not Membership.objects.filter(user_id=user.pk, tenant_id=tenant_id).exists():
+        raise WrongTenant(f"User {user.pk} is not of this tenant: choose one of its members.")

@@ -1,0 +1,80 @@
+"""The ticket and the notes on it."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from apps.helpdesk.events import ticket_triggers
+from apps.helpdesk.status import Priority, Status
+from apps.helpdesk.versioning import Versioned, version_trigger
+from apps.tenancy.models import Site, Tenant
+from apps.tenancy.triggers import tenant_is_fixed
+from outbox.captured import Captured
+
+
+class Ticket(Versioned, Captured):
+    """One request for help. Every change that viewers see is captured, whoever makes it."""
+
+    Status = Status
+    Priority = Priority
+
+    # Both foreign keys are one in the database: (site_id, tenant_id), so that a ticket can never
+    # sit in a site of another tenant. It and the indexes below make Django's own superfluous.
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.PROTECT, db_index=False, db_constraint=False, editable=False
+    )
+    site = models.ForeignKey(
+        Site, on_delete=models.PROTECT, related_name="tickets", db_index=False, db_constraint=False
+    )
+    ticket_no = models.CharField(max_length=64, verbose_name="ticket", help_text="SITE001#42")
+    status = models.CharField(
+        max_length=16, choices=Status, default=Status.NEW, db_default=Status.NEW
+    )
+    priority = models.CharField(
+        max_length=16, choices=Priority, default=Priority.MEDIUM, db_default=Priority.MEDIUM
+    )
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
+    )
+    description = models.TextField(max_length=10_000, default="", db_default="", blank=True)
+    hold_reason = models.CharField(max_length=200, default="", db_default="", blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "ticket_no"], name="ticket_no_once"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=Status.values), name="ticket_known_status"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(priority__in=Priority.values), name="ticket_known_priority"
+            ),
+        ]
+        indexes = [
+            # the snapshot (open ones of a tenant) and lists by status; newest first within each
+            models.Index(fields=["tenant", "status", "id"], name="ticket_by_status"),
+            # the list of a tenant, newest first, paged by id
+            models.Index(fields=["tenant", "id"], name="ticket_by_tenant"),
+            # the list of one site, and the check when a site is deleted
+            models.Index(fields=["site", "id"], name="ticket_by_site"),
+        ]
+        triggers = [version_trigger(), tenant_is_fixed(), *ticket_triggers()]
+
+    def __str__(self) -> str:
+        return self.ticket_no
+
+    def outbox_stream(self) -> str:
+        return f"tenant:{self.tenant_id}"
+
+
+class TicketNote(models.Model):
+    """What somebody wrote when they changed a ticket's status."""
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="notes")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
+    status = models.CharField(max_length=16, choices=Status, help_text="The status it went with.")
+    text = models.TextField(max_length=2_000)
+    written_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.text}"[:80]
