@@ -15,7 +15,7 @@ from pgtrigger import compiler
 from pgtrigger import core as pgtrigger_core
 
 
-class PlainTriggerSql(compiler.UpsertTriggerSql):  # type: ignore[misc]
+class PlainTriggerSql(compiler.UpsertTriggerSql):
     """
     Version 1 of our installation template; migrations cite it, so it is never edited.
 
@@ -41,10 +41,10 @@ class PlainTriggerSql(compiler.UpsertTriggerSql):  # type: ignore[misc]
         """
 
 
-class PlainTrigger(pgtrigger.Trigger):  # type: ignore[misc]
+class PlainTrigger(pgtrigger.Trigger):
     """A trigger that nobody can ignore."""
 
-    def compile(self, model: type[models.Model]) -> compiler.Trigger:
+    def compile(self, model: models.Model) -> compiler.Trigger:
         return compiler.Trigger(
             name=self.name,
             sql=PlainTriggerSql(

@@ -19,7 +19,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     for key in ("sink", "waker"):
         try:
-            called = settings.deliver if key == "sink" else settings.nudge
+            called: object = settings.deliver if key == "sink" else settings.nudge
         except ImportError as error:
             found.append(
                 Error(

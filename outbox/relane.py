@@ -36,4 +36,5 @@ def relane(lanes: int, *, using: str = "default") -> int:
             "UPDATE outbox_message SET lane = outbox_lane_of(stream) "
             "WHERE lane <> outbox_lane_of(stream)"
         )
-        return cursor.rowcount
+        moved: int = cursor.rowcount
+        return moved

@@ -27,7 +27,8 @@ def wake(stream: str | None, *, using: str = "default") -> None:
     lane = None if stream is None else lane_of(stream, outbox_settings().lanes)
     connection = connections[using]
     open_savepoints = set(connection.savepoint_ids)
-    for savepoints, hook, _robust in connection.run_on_commit:
+    # The stubs know two of the three members: savepoint ids, function, robust.
+    for savepoints, hook, *_ in connection.run_on_commit:
         # A hook of an inner, already released savepoint may still be rolled back with it.
         if isinstance(hook, _Nudge) and hook.lane == lane and set(savepoints) <= open_savepoints:
             return

@@ -105,6 +105,30 @@ CHANNEL_LAYERS = {
     }
 }
 
+REDIS_PREFIX = "noc:"  # of every key that we make beside the libraries' own
+
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_TIME_LIMIT = 60
+CELERY_TIMEZONE = "UTC"
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever: Redis may be away for as long as it likes
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "global_keyprefix": REDIS_PREFIX,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 1,
+    "health_check_interval": 5,
+    "visibility_timeout": 120,
+}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 10_000
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10
+CELERY_WORKER_SEND_TASK_EVENTS = True  # for Flower
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
 OUTBOX = {
     "lanes": 8,
     "batch": 500,

@@ -1,0 +1,1 @@
+"""The Celery side: thin tasks, the nudge after a commit, the sweep and the timer."""

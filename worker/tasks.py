@@ -1,0 +1,41 @@
+"""The tasks: thin, named for Flower, keyword arguments only, safe to repeat."""
+
+from time import monotonic
+
+from django.utils import timezone
+
+from outbox import epoch, partitions, relay
+from worker import wake
+from worker.app import app
+
+DRAIN_SECONDS = 20  # a longer backlog goes on in the next task, so that lanes share the workers
+
+
+@app.task(name="outbox.drain", queue="outbox", ignore_result=True)
+def drain(*, lane: int) -> None:
+    """Drain one lane. Safe to repeat and to run twice at once: the lane row lock lets one in."""
+    wake.clear(lane)
+    if relay.drain(lane, deadline=monotonic() + DRAIN_SECONDS):
+        wake.nudge([lane])
+
+
+@app.task(name="outbox.sweep", queue="outbox", ignore_result=True, expires=10)
+def sweep() -> None:
+    """Nudge the lanes that have work. Safe to repeat: it only looks."""
+    wake.clear(wake.ANY)
+    wake.nudge(relay.pending_lanes())
+
+
+@app.task(name="outbox.verify_log", ignore_result=True, expires=60)
+def verify_log() -> None:
+    """Renew the epoch after a restore; look below the low water. Safe to repeat: it compares."""
+    epoch.renew_if_moved()
+    relay.find_below_low_water()
+
+
+@app.task(name="outbox.maintain_partitions", ignore_result=True, expires=600)
+def maintain_partitions() -> None:
+    """Make the log's partitions ahead and drop old ones. Safe to repeat: what exists stays."""
+    now = timezone.now()
+    partitions.ensure_ahead(now=now)
+    partitions.drop_old(now=now)
