@@ -86,7 +86,7 @@ class Membership(models.Model):
         return f"{self.user} in {self.tenant}"
 
 
-class MembershipSite(Membership.sites.through):  # type: ignore[misc,name-defined]
+class MembershipSite(Membership.sites.through):  # type: ignore[name-defined]
     """The rows behind ``Membership.sites``, named so that they can carry a trigger."""
 
     class Meta:

@@ -6,7 +6,7 @@ from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
 
-class TokenAuthentication(KnoxAuthentication):  # type: ignore[misc]
+class TokenAuthentication(KnoxAuthentication):
     """``Authorization: Token …``, refusing what cannot be a token before it is looked up."""
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, AuthToken]:
