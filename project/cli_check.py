@@ -1,0 +1,145 @@
+"""``./noc check``: everything that a machine can say about the code without running it."""
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from project.data_folder import ROOT
+from project.embedded import local_settings
+from project.instance import clean_environment, origins
+
+PACKAGES = ["project", "worker", "apps", "outbox"]
+SOURCES = [".", "noc"]
+UNPINNED = {"pip", "setuptools", "wheel"}  # the environment brings them itself
+# Nothing listens there: no check may need a server.
+NOWHERE = "127.0.0.1:9"
+# It has no module form, and scripts in an environment break when the checkout moves.
+LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one check said."""
+
+    name: str
+    passed: bool
+    output: str
+    seconds: float
+
+
+def main() -> int:
+    """Run every check, print a table, and return 1 if one failed."""
+    console = Console()
+    results = []
+    for name, check in checks().items():
+        started = time.monotonic()
+        passed, output = check()
+        results.append(Result(name, passed, output, time.monotonic() - started))
+    for result in results:
+        if not result.passed:
+            console.rule(result.name, align="left")
+            console.print(result.output.strip(), markup=False, highlight=False)
+    table = Table(box=None)
+    for result in results:
+        table.add_row(result.name, "ok" if result.passed else "FAILED", f"{result.seconds:.1f} s")
+    console.print(table)
+    return 0 if all(result.passed for result in results) else 1
+
+
+def checks() -> dict[str, Callable[[], tuple[bool, str]]]:
+    """Each check by its name; it returns whether it passed, and what it printed."""
+    local = {
+        **clean_environment(),
+        **local_settings(
+            secret_key="k" * 50,
+            database_url=f"postgresql://nobody@{NOWHERE}/noc",
+            redis_url=f"redis://{NOWHERE}/0",
+        ),
+        **origins(8000),
+    }
+    production = local | {
+        "HTTPS": "true",
+        "STATIC_FROM_SOURCE": "false",
+        "SECRET_KEY": "only-for-this-check-0123456789-ABCDEFGHIJKLMNOPQRSTUVWXYZ-abcdef",
+        "ALLOWED_HOSTS": "noc.example.com",
+        "ALLOWED_ORIGINS": "https://noc.example.com",
+    }
+    manage = [sys.executable, "manage.py"]
+    module = [sys.executable, "-m"]
+    commands = {
+        "ruff check": ([*module, "ruff", "check", *SOURCES], local),
+        "ruff format": ([*module, "ruff", "format", "--check", *SOURCES], local),
+        "mypy": ([*module, "mypy", *PACKAGES], local),
+        "imports": ([sys.executable, "-c", LINT_IMPORTS], local),
+        "migrations": (
+            [sys.executable, "-W", "ignore", *manage[1:], "makemigrations", "--check", "--dry-run"],
+            local,
+        ),
+        "django check": ([*manage, "check", "--fail-level", "WARNING"], local),
+        "django check --deploy": (
+            [*manage, "check", "--deploy", "--fail-level", "WARNING"],
+            production,
+        ),
+    }
+    return {name: _command(argv, environment) for name, (argv, environment) in commands.items()} | {
+        "requirements": requirements
+    }
+
+
+def _command(argv: list[str], environment: dict[str, str]) -> Callable[[], tuple[bool, str]]:
+    def run() -> tuple[bool, str]:
+        done = subprocess.run(
+            argv,
+            env=environment,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return done.returncode == 0, done.stdout
+
+    return run
+
+
+def requirements() -> tuple[bool, str]:
+    """What is installed is pinned, and what is pinned is installed, in the same version."""
+    pinned = _pinned()
+    installed = {
+        _plain(distribution.metadata["Name"]): distribution.version
+        for distribution in importlib.metadata.distributions()
+    }
+    faults = [
+        f"{name}=={version} is installed and not pinned: pin it in requirements.txt or"
+        f" requirements-dev.txt, or remove it (.venv/bin/python -m pip uninstall {name})"
+        for name, version in sorted(installed.items())
+        if name not in pinned and name not in UNPINNED
+    ]
+    faults += [
+        f"{name}=={version} is pinned, and {installed.get(name) or 'nothing'} is installed"
+        for name, version in sorted(pinned.items())
+        if installed.get(name) != version
+    ]
+    return not faults, "\n".join(faults)
+
+
+def _pinned() -> dict[str, str]:
+    pins = {}
+    for path in (ROOT / "requirements.txt", ROOT / "requirements-dev.txt"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            name, equals, version = line.partition("#")[0].partition(";")[0].partition("==")
+            if equals:
+                pins[_plain(name.strip())] = version.strip()
+    return pins
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
