@@ -109,31 +109,37 @@ def edit_ticket(
     ticket_id: int,
     actor: User | None = None,
     expected_version: int | None = None,
+    site: Site | Unchanged = UNCHANGED,
     priority: str | Unchanged = UNCHANGED,
     description: str | Unchanged = UNCHANGED,
     assigned_to: User | Unchanged | None = UNCHANGED,
 ) -> Ticket:
     """
-    Change what is given and return the ticket; a call that changes nothing writes nothing.
+    Change what is given, in one UPDATE, and return the ticket; without a difference nothing is
+    written. A ticket that moves to another site keeps its number.
 
     Raises:
-        WrongTenant: the assignee is not of the ticket's tenant.
+        WrongTenant: the site or the assignee is not of the ticket's tenant.
         StaleVersion, UnknownTicket: as for ``change_status``.
     """
+    wanted = {
+        "site": site,
+        "priority": priority,
+        "description": description,
+        "assigned_to": assigned_to,
+    }
     with _by(actor), _locked(ticket_id, expected_version) as ticket:
-        changed = []
-        if priority is not UNCHANGED and priority != ticket.priority:
-            ticket.priority = priority
-            changed.append("priority")
-        if description is not UNCHANGED and description != ticket.description:
-            ticket.description = description
-            changed.append("description")
-        if assigned_to is not UNCHANGED:
-            assignee_id = None if assigned_to is None else assigned_to.pk
-            if assignee_id != ticket.assigned_to_id:
-                _check_assignee(assigned_to, ticket.tenant_id)
-                ticket.assigned_to = assigned_to
-                changed.append("assigned_to")
+        changed = [
+            name
+            for name, value in wanted.items()
+            if value is not UNCHANGED and value != getattr(ticket, name)
+        ]
+        if isinstance(site, Site) and site.tenant_id != ticket.tenant_id:
+            raise WrongTenant(f"Site {site.pk} is not of the tenant of ticket {ticket.ticket_no}.")
+        if isinstance(assigned_to, User) and "assigned_to" in changed:
+            _check_assignee(assigned_to, ticket.tenant_id)
+        for name in changed:
+            setattr(ticket, name, wanted[name])
         if changed:
             ticket.save(update_fields=changed)
     return ticket
@@ -142,20 +148,10 @@ def edit_ticket(
 def move_ticket(
     *, ticket_id: int, site: Site, actor: User | None = None, expected_version: int | None = None
 ) -> Ticket:
-    """
-    Move a ticket to another site of its tenant; it keeps its number.
-
-    Raises:
-        WrongTenant: the site is of another tenant.
-        StaleVersion, UnknownTicket: as for ``change_status``.
-    """
-    with _by(actor), _locked(ticket_id, expected_version) as ticket:
-        if site.tenant_id != ticket.tenant_id:
-            raise WrongTenant(f"Site {site.pk} is not of the tenant of ticket {ticket.ticket_no}.")
-        if site.pk != ticket.site_id:
-            ticket.site = site
-            ticket.save(update_fields=["site"])
-    return ticket
+    """Move a ticket to another site of its tenant; ``edit_ticket`` with the site alone."""
+    return edit_ticket(
+        ticket_id=ticket_id, site=site, actor=actor, expected_version=expected_version
+    )
 
 
 def save_ticket(*, ticket: Ticket, actor: User | None = None) -> Ticket:
