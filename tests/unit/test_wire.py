@@ -89,6 +89,13 @@ class TestFrame:
             *("site_id", "site_name", "description", "updated_at", "version"),
         ]
 
+    @pytest.mark.parametrize("number", [0, -1.5, 1e300, 10**30])
+    def test_carries_any_number_that_a_metric_can_have(self, number: float) -> None:
+        got = frame(Row("anomaly_detected", PAYLOADS["anomaly_detected"] | {"observed": number}))
+
+        assert got is not None
+        assert got["observed"] == number
+
     def test_names_the_event_that_it_replays(self) -> None:
         got = frame(Row("ticket_created", PAYLOADS["ticket_created"], replay_of=7))
 
@@ -160,6 +167,7 @@ class TestPoison:
             ("ticket_updated", PAYLOADS["ticket_updated"] | {"description": "é" * 17_000}),
             ("anomaly_detected", PAYLOADS["anomaly_detected"] | {"observed": float("inf")}),
             ("anomaly_detected", PAYLOADS["anomaly_detected"] | {"observed": float("nan")}),
+            ("anomaly_detected", PAYLOADS["anomaly_detected"] | {"observed": 10**400}),
         ],
     )
     @pytest.mark.parametrize("sites", [None, frozenset({10}), frozenset()])

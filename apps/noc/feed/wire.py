@@ -10,6 +10,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from math import isfinite
 from typing import Any
 
 from outbox.log import LogRow
@@ -65,7 +66,7 @@ FIELDS: dict[str, dict[str, Kinds]] = {
 }
 _CHECKS = {name: tuple(spec.items()) for name, spec in FIELDS.items()}
 _MISSING = object()
-_BIGGEST = 2**63
+_BIGGEST = 2**63  # what the layer's serialiser can carry
 
 
 @dataclass
@@ -187,22 +188,34 @@ def _judged(row: LogRow) -> tuple[str, dict[str, Any]]:
     return row.type, fields
 
 
-def _fields(kind: str, payload: Mapping[str, Any]) -> dict[str, Any] | None:
-    checks = _CHECKS.get(kind)
+def _fields(name: str, payload: Mapping[str, Any]) -> dict[str, Any] | None:
+    checks = _CHECKS.get(name)
     if checks is None or not isinstance(payload, Mapping):
         return None
     fields = {}
     length = 0
     for key, kinds in checks:
         value = payload.get(key, _MISSING)
-        if type(value) not in kinds:
+        kind = type(value)
+        if kind not in kinds:
             return None
-        if type(value) is str:
+        if kind is str:
             length += len(value)
-        elif value is not None and not -_BIGGEST <= value < _BIGGEST:
-            return None  # jsonb holds 1e400 and 2^70; neither the layer nor a browser does
+        elif kind is int and not -_BIGGEST <= value < _BIGGEST:
+            # jsonb writes the number 1e30 with all its digits; as an id it is none.
+            if float not in kinds or (value := _float(value)) is None:
+                return None
+        elif kind is float and not isfinite(value):
+            return None
         fields[key] = value
     # One character is at most six bytes of JSON, so most rows need not be encoded to be judged.
     if length * 6 + 1024 > MAX_BYTES and len(dumps(fields).encode()) > MAX_BYTES:
         return None
     return fields
+
+
+def _float(value: int) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:
+        return None

@@ -1,0 +1,16 @@
+"""The ASGI application: Django for HTTP, the feed for websockets."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+http = get_asgi_application()  # loads the apps; the imports below need them
+
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+
+from apps.noc.feed.routing import websocket_urlpatterns  # noqa: E402
+
+# No AuthMiddlewareStack: it reads session and user in the one thread that all sockets of the
+# process share, so one slow query would hold every connect. apps.noc.feed.admission has its own.
+application = ProtocolTypeRouter({"http": http, "websocket": URLRouter(websocket_urlpatterns)})

@@ -1,0 +1,23 @@
+"""Every path of the site: the page of the operators, the admin, the API and the metrics."""
+
+from django.contrib import admin
+from django.contrib.auth import views as auth_views
+from django.urls import path
+
+from apps.noc import dashboard, metrics
+from project import health
+
+urlpatterns = [
+    path("", dashboard.board, name="dashboard"),
+    path(
+        "login/",
+        auth_views.LoginView.as_view(
+            template_name="noc/login.html", redirect_authenticated_user=True
+        ),
+        name="login",
+    ),
+    path("logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    path("metrics", metrics.view, name="metrics"),
+    path("livez", health.livez, name="livez"),
+]
