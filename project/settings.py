@@ -6,6 +6,8 @@ import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from project.logs import logging_config
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 django_stubs_ext.monkeypatch()  # lets ModelAdmin[Ticket] be written at run time too
@@ -52,6 +54,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "project.csp.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -143,7 +146,8 @@ USE_I18N = True
 USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-WHITENOISE_USE_FINDERS = DEBUG
+# Straight from the sources, for local instances; production collects into STATIC_ROOT.
+WHITENOISE_USE_FINDERS: bool = env.bool("STATIC_FROM_SOURCE", default=DEBUG)
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
 LOGOUT_REDIRECT_URL = "login"
@@ -178,3 +182,8 @@ REST_KNOX = {"AUTH_HEADER_PREFIX": "Token", "TOKEN_TTL": None}
 # --- Logs ------------------------------------------------------------------------------------
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="json")
 LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO")
+LOGGING = logging_config(format_=LOG_FORMAT, level=LOG_LEVEL, instance=INSTANCE)
+
+# --- Metrics ---------------------------------------------------------------------------------
+# Networks that may fetch /metrics without a login: the Prometheus server's, besides this host.
+METRICS_CLIENTS: list[str] = env.list("METRICS_CLIENTS", default=["127.0.0.0/8", "::1/128"])
