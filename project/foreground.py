@@ -33,8 +33,7 @@ def run_foreground(
             try:
                 code = process.wait()
             finally:
-                processes.kill_group(process.pid)
-                process.wait()
+                processes.kill(process)
                 reaper.forget(process.pid)
     if code in (-signal.SIGINT, -signal.SIGTERM) or passed_on[1:]:
         raise KeyboardInterrupt

@@ -90,9 +90,17 @@ def signal_process(pid: int, signum: int) -> None:
 
 
 def kill_group(pgid: int) -> None:
-    """End every process of the group at once."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pgid, signal.SIGKILL)
+    """End every process of the group, and wait until they are gone."""
+
+    def gone() -> bool:
+        try:
+            os.killpg(pgid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            return True
+        return False
+
+    if not gone():
+        wait_until(gone, seconds=1, every=0.01)  # longer only when nobody collects the dead
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float, every: float = 0.05) -> bool:
@@ -105,14 +113,21 @@ def wait_until(condition: Callable[[], bool], *, seconds: float, every: float = 
     return True
 
 
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End the whole group of its leader ``process`` at once."""
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+    kill_group(process.pid)
+
+
 def end(process: subprocess.Popen[bytes], *, signum: int, grace_seconds: float) -> None:
     """Ask the leader with ``signum``, wait at most ``grace_seconds``, then end the whole group."""
     if process.poll() is None:
         signal_process(process.pid, signum)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(grace_seconds)
-    kill_group(process.pid)
-    process.wait()
+    kill(process)
 
 
 class Reaper:

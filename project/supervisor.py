@@ -181,6 +181,5 @@ class Supervisor:
                 if self._forced:
                     break
                 time.sleep(0.02)
-        processes.kill_group(process.pid)
-        process.wait()
+        processes.kill(process)
         self.reaper.forget(process.pid)
