@@ -28,11 +28,11 @@ class Access:
         """Tell whether the site is in scope; what has no site is seen by who sees all of them."""
         return self.sites is None or site_id in self.sites
 
-    def within(self, *, tenant: str = "tenant", site: str = "site") -> Q:
-        """Return the filter for rows in scope, given the names of their two foreign keys."""
-        rows = Q(**{f"{tenant}_id": self.tenant_id})
+    def within(self, *, tenant: str = "tenant_id", site: str = "site_id") -> Q:
+        """Return the filter for rows in scope, given the names of the two columns that say so."""
+        rows = Q(**{tenant: self.tenant_id})
         if self.sites is not None:
-            rows &= Q(**{f"{site}_id__in": sorted(self.sites)})
+            rows &= Q(**{f"{site}__in": sorted(self.sites)})
         return rows
 
 

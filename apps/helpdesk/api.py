@@ -1,0 +1,188 @@
+"""Tickets under /api/v1/tickets/: read in scope, written through the actions."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.helpdesk import actions
+from apps.helpdesk.errors import (
+    HoldNeedsReason,
+    IllegalTransition,
+    StaleVersion,
+    UnknownTicket,
+    WrongTenant,
+)
+from apps.helpdesk.etag import etag, expected_version
+from apps.helpdesk.models import Ticket
+from apps.helpdesk.rows import TicketRow, row, values
+from apps.helpdesk.status import Priority, Status
+from apps.tenancy.access import Access
+from apps.tenancy.http.bodies import Id, Known
+from apps.tenancy.http.paging import NewestFirst, PageQuery, query
+from apps.tenancy.http.problems import Problem, not_found
+from apps.tenancy.http.scoped import ScopedView
+from apps.tenancy.models import Site
+
+IF_MATCH = OpenApiParameter(
+    "If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, description="the ETag last read"
+)
+
+
+class TicketQuery(PageQuery):
+    status = serializers.MultipleChoiceField(choices=Status.choices, required=False)
+    priority = serializers.MultipleChoiceField(choices=Priority.choices, required=False)
+    site = serializers.ListField(child=Id(), required=False, help_text="site ids")
+
+
+class NewTicket(Known):
+    site_id = Id()
+    description = serializers.CharField(max_length=10_000, trim_whitespace=False)
+    priority = serializers.ChoiceField(Priority.choices, default=Priority.MEDIUM)
+
+
+class TicketEdit(Known):
+    site_id = Id(required=False)
+    description = serializers.CharField(max_length=10_000, trim_whitespace=False, required=False)
+    priority = serializers.ChoiceField(Priority.choices, required=False)
+    assigned_to_id = Id(required=False, allow_null=True)
+
+
+class StatusChange(Known):
+    status = serializers.ChoiceField(Status.choices)
+    note = serializers.CharField(
+        max_length=2_000, required=False, allow_blank=True, help_text="On hold: the reason."
+    )
+
+
+class TicketsView(ScopedView):
+    """The tickets in scope, newest first."""
+
+    @extend_schema(parameters=[TicketQuery], responses=TicketRow(many=True))
+    def get(self, request: Request) -> Response:
+        asked = query(TicketQuery, request)
+        tickets = visible(self.access)
+        for name, column in (("status", "status"), ("priority", "priority"), ("site", "site_id")):
+            if asked.get(name):
+                tickets = tickets.filter(**{f"{column}__in": sorted(asked[name])})
+        pages = NewestFirst()
+        page = pages.paginate_queryset(values(tickets), request, view=self)
+        return pages.get_paginated_response([row(found) for found in page or []])
+
+    @extend_schema(request=NewTicket, responses={201: TicketRow})
+    def post(self, request: Request) -> Response:
+        given = checked(NewTicket, request)
+        with problems():
+            ticket = actions.create_ticket(
+                site=site_in_scope(self.access, given["site_id"]),
+                description=given["description"],
+                priority=given["priority"],
+                actor=self.caller,
+            )
+        return answer(self.access, ticket.pk, status=201)
+
+
+class TicketView(ScopedView):
+    """One ticket; its ETag is its version."""
+
+    @extend_schema(responses=TicketRow)
+    def get(self, request: Request, ticket_id: int) -> Response:
+        return answer(self.access, ticket_id)
+
+    @extend_schema(request=TicketEdit, parameters=[IF_MATCH], responses=TicketRow)
+    def patch(self, request: Request, ticket_id: int) -> Response:
+        require(self.access, ticket_id)
+        expected = expected_version(request.headers.get("If-Match"))
+        given: dict[str, Any] = dict(checked(TicketEdit, request))
+        if "site_id" in given:
+            given["site"] = site_in_scope(self.access, given.pop("site_id"))
+        if "assigned_to_id" in given:
+            given["assigned_to"] = member(self.access, given.pop("assigned_to_id"))
+        with problems():
+            actions.edit_ticket(
+                ticket_id=ticket_id, actor=self.caller, expected_version=expected, **given
+            )
+        return answer(self.access, ticket_id)
+
+
+class TicketStatusView(ScopedView):
+    """The one way to change a ticket's status."""
+
+    @extend_schema(request=StatusChange, parameters=[IF_MATCH], responses=TicketRow)
+    def post(self, request: Request, ticket_id: int) -> Response:
+        require(self.access, ticket_id)
+        expected = expected_version(request.headers.get("If-Match"))
+        given = checked(StatusChange, request)
+        with problems():
+            actions.change_status(
+                ticket_id=ticket_id,
+                to=given["status"],
+                actor=self.caller,
+                expected_version=expected,
+                note=given.get("note", ""),
+            )
+        return answer(self.access, ticket_id)
+
+
+def visible(access: Access) -> QuerySet[Ticket]:
+    return Ticket.objects.filter(access.within())
+
+
+def answer(access: Access, ticket_id: int, *, status: int = 200) -> Response:
+    """Return the ticket with its ETag; 404 when it is not in scope, or just moved out of it."""
+    found = values(visible(access).filter(pk=ticket_id)).first()
+    if found is None:
+        raise not_found(f"ticket {ticket_id}")
+    return Response(row(found), status=status, headers={"ETag": etag(found["version"])})
+
+
+def require(access: Access, ticket_id: int) -> None:
+    if not visible(access).filter(pk=ticket_id).exists():
+        raise not_found(f"ticket {ticket_id}")
+
+
+def checked(serializer: type[Known], request: Request) -> dict[str, Any]:
+    body = serializer(data=request.data)
+    body.is_valid(raise_exception=True)
+    given: dict[str, Any] = body.validated_data
+    return given
+
+
+def site_in_scope(access: Access, site_id: int) -> Site:
+    site = Site.objects.filter(access.within(site="id"), pk=site_id).first()
+    if site is None:
+        raise not_found(f"site {site_id}")
+    return site
+
+
+def member(access: Access, user_id: int | None) -> User | None:
+    """Return the user to assign, who must be an active one of the tenant."""
+    if user_id is None:
+        return None
+    users = User.objects.filter(membership__tenant_id=access.tenant_id, is_active=True)
+    user = users.filter(pk=user_id).first()
+    if user is None:
+        raise not_found(f"user {user_id}")
+    return user
+
+
+@contextmanager
+def problems() -> Iterator[None]:
+    """Turn what the actions raise into the problem that the caller reads."""
+    try:
+        yield
+    except StaleVersion as error:
+        raise Problem(412, str(error), present_version=error.present) from error
+    except IllegalTransition as error:
+        raise Problem(409, str(error), allowed=sorted(error.allowed)) from error
+    except (HoldNeedsReason, WrongTenant) as error:
+        raise Problem(400, str(error)) from error
+    except UnknownTicket as error:
+        raise not_found(f"ticket {error.ticket_id}") from error

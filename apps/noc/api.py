@@ -1,0 +1,130 @@
+"""The board's start and the log over HTTP: the snapshot, and the events after it."""
+
+import json
+from typing import Any
+
+from django.db import connection, transaction
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.helpdesk import rows
+from apps.helpdesk.api import visible
+from apps.helpdesk.events import DESCRIPTION_CHARACTERS
+from apps.helpdesk.status import OPEN
+from apps.noc.feed.cursor import Cursor, reset_reason
+from apps.noc.feed.wire import event_of
+from apps.tenancy.access import Access
+from apps.tenancy.http.bodies import BIGGEST_ID, Known
+from apps.tenancy.http.paging import MAX_LIMIT, query
+from apps.tenancy.http.problems import Problem
+from apps.tenancy.http.scoped import ScopedView
+from outbox import log
+
+WALK_EVENTS = 5_000  # a page of a narrow scope looks at no more than this
+
+RESET = {
+    "epoch": "This log was replaced: take a new snapshot and go on after its seq.",
+    "ahead": "after_seq lies beyond the log: take a new snapshot and go on after its seq.",
+    "trimmed": "These events are no longer kept: take a new snapshot and go on after its seq.",
+}
+
+
+class Snapshot(serializers.Serializer[dict[str, Any]]):
+    epoch = serializers.UUIDField()
+    seq = serializers.IntegerField(help_text="Go on with the events after this one.")
+    tickets = rows.TicketRow(many=True)
+
+
+class SnapshotView(ScopedView):
+    """
+    The open tickets of a board and the place in the log that they stand for.
+
+    The head is read before the tickets, in one snapshot of the database: what they show beyond it
+    comes again as an event, which the client drops by the ticket's version. Descriptions are cut as
+    in the events, so that a board kept by frames equals a new snapshot.
+    """
+
+    @extend_schema(responses=Snapshot)
+    def get(self, request: Request) -> Response:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            head = log.head(stream_of(self.access))
+            open_tickets = visible(self.access).filter(status__in=OPEN).order_by("id")
+            tickets = list(rows.rows(open_tickets))
+        for ticket in tickets:
+            ticket["description"] = ticket["description"][:DESCRIPTION_CHARACTERS]
+        return Response({"epoch": str(head.epoch), "seq": head.last_seq, "tickets": tickets})
+
+
+class EventsQuery(Known):
+    after_seq = serializers.IntegerField(min_value=0, max_value=BIGGEST_ID, default=0)
+    epoch = serializers.CharField(required=False, max_length=64)
+    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=100)
+    wait = serializers.FloatField(
+        min_value=0, max_value=25, default=0, help_text="seconds; answered at once for now"
+    )
+
+
+class Events(serializers.Serializer[dict[str, Any]]):
+    results = serializers.ListField(child=serializers.DictField())
+    head = serializers.IntegerField()
+    epoch = serializers.UUIDField()
+    position = serializers.IntegerField(
+        help_text="Go on with after_seq at this: beyond the last result when others were hidden."
+    )
+
+
+class EventsView(ScopedView):
+    """The log in scope, after a number: for clients that cannot keep a websocket open."""
+
+    @extend_schema(parameters=[EventsQuery], responses=Events)
+    def get(self, request: Request) -> Response:
+        asked = query(EventsQuery, request)
+        stream = stream_of(self.access)
+        head = log.head(stream)
+        epoch = asked.get("epoch", str(head.epoch))
+        reason = reset_reason(head, after_seq=asked["after_seq"], epoch=epoch)
+        if reason in RESET:  # a far cursor is served page by page
+            raise Problem(
+                410,
+                RESET[reason],
+                reason=reason,
+                epoch=str(head.epoch),
+                head=head.last_seq,
+                min_seq=head.min_seq,
+            )
+        cursor = Cursor(str(head.epoch), self.access.sites)
+        cursor.place(asked["after_seq"], str(head.epoch))
+        results = walk(stream, cursor, head=head.last_seq, limit=asked["limit"])
+        return Response(
+            {
+                "results": results,
+                "head": head.last_seq,
+                "epoch": cursor.epoch,
+                "position": cursor.position,
+            }
+        )
+
+
+def walk(stream: str, cursor: Cursor, *, head: int, limit: int) -> list[dict[str, Any]]:
+    """Move the cursor until ``limit`` visible events, the head, or ``WALK_EVENTS`` are passed."""
+    results: list[dict[str, Any]] = []
+    last = min(head, cursor.position + WALK_EVENTS)
+    while cursor.position < last:
+        page = log.read(stream, cursor.position, min(MAX_LIMIT, last - cursor.position))
+        if not page or page[0].seq != cursor.position + 1:
+            break  # trimmed under our hands; the next request is told
+        for row in page:
+            if len(results) == limit:
+                return results
+            frame = cursor.step(event_of(row))
+            if frame is not None:
+                results.append(json.loads(frame) | {"recorded_at": rows.utc(row.recorded_at)})
+    return results
+
+
+def stream_of(access: Access) -> str:
+    return f"tenant:{access.tenant_id}"

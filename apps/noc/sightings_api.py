@@ -1,0 +1,107 @@
+"""Findings and anomalies: lists in scope, newest first, and the door for the monitoring."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.helpdesk.api import checked, site_in_scope
+from apps.noc.models import Anomaly, Finding, Severity
+from apps.tenancy.access import Access
+from apps.tenancy.http.bodies import Id, Known
+from apps.tenancy.http.paging import NewestFirst, PageQuery, query
+from apps.tenancy.http.problems import Problem
+from apps.tenancy.http.scoped import ScopedView
+from outbox import context
+
+SITE = ("id", "severity", "site_id", "site_name")
+
+
+class FindingRow(serializers.ModelSerializer[Finding]):
+    site_name = serializers.CharField(source="site.name", default=None)
+
+    class Meta:
+        model = Finding
+        fields = (*SITE, "title", "status", "created_at")
+
+
+class AnomalyRow(serializers.ModelSerializer[Anomaly]):
+    site_name = serializers.CharField(source="site.name", default=None)
+
+    class Meta:
+        model = Anomaly
+        fields = (*SITE, "metric", "observed", "expected", "detected_at")
+
+
+class NewSighting(Known):
+    site_id = Id(allow_null=True, default=None, help_text="null: of the whole tenant")
+    severity = serializers.ChoiceField(choices=Severity.choices, default=Severity.MEDIUM)
+
+
+class NewFinding(NewSighting):
+    title = serializers.CharField(max_length=200)
+
+
+class NewAnomaly(NewSighting):
+    metric = serializers.CharField(max_length=200)
+    observed = serializers.FloatField()
+    expected = serializers.FloatField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        for name in ("observed", "expected"):
+            if attrs[name] in (float("inf"), float("-inf")):  # 1e999 in JSON
+                raise serializers.ValidationError({name: "too large"})
+        return attrs
+
+
+class FindingsView(ScopedView):
+    """What checks found to be wrong."""
+
+    @extend_schema(parameters=[PageQuery], responses=FindingRow(many=True))
+    def get(self, request: Request) -> Response:
+        return listed(self, Finding.objects.all(), FindingRow)
+
+    @extend_schema(request=NewFinding, responses={201: FindingRow})
+    def post(self, request: Request) -> Response:
+        finding = Finding(**owned(self.access, checked(NewFinding, request)))
+        with context(actor=f"user:{self.caller.pk}"):
+            finding.save(force_insert=True)
+        return Response(FindingRow(finding).data, status=201)
+
+
+class AnomaliesView(ScopedView):
+    """Metrics that were not where they were expected."""
+
+    @extend_schema(parameters=[PageQuery], responses=AnomalyRow(many=True))
+    def get(self, request: Request) -> Response:
+        return listed(self, Anomaly.objects.all(), AnomalyRow)
+
+    @extend_schema(request=NewAnomaly, responses={201: AnomalyRow})
+    def post(self, request: Request) -> Response:
+        anomaly = Anomaly(**owned(self.access, checked(NewAnomaly, request)))
+        with context(actor=f"user:{self.caller.pk}"):
+            anomaly.save(force_insert=True)
+        return Response(AnomalyRow(anomaly).data, status=201)
+
+
+def listed(
+    view: ScopedView, every: QuerySet[Any], shape: type[serializers.ModelSerializer[Any]]
+) -> Response:
+    """Return a page of what is in scope; without a site it is for who sees every site."""
+    query(PageQuery, view.request)
+    pages = NewestFirst()
+    found = every.filter(view.access.within()).select_related("site")
+    page = pages.paginate_queryset(found, view.request, view=view)
+    return pages.get_paginated_response(shape(page, many=True).data)
+
+
+def owned(access: Access, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a new row of the caller's tenant, its site checked."""
+    site_id = given.pop("site_id")
+    if site_id is None and access.sites is not None:
+        raise Problem(400, "site_id: name one of your sites; only who sees all may leave it out.")
+    site = None if site_id is None else site_in_scope(access, site_id)
+    return given | {"tenant_id": access.tenant_id, "site": site}

@@ -1,0 +1,84 @@
+"""Log in for programs, and what the caller may do."""
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.tenancy.access import access_of, refusal_of
+from apps.tenancy.http.bodies import Known
+from apps.tenancy.http.problems import Problem
+from apps.tenancy.models import Tenant
+from apps.tenancy.tokens import new_token
+
+
+class Login(Known):
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=128, trim_whitespace=False)
+
+
+class Token(serializers.Serializer[dict[str, str]]):
+    token = serializers.CharField(help_text="For the header: Authorization: Token …")
+
+
+class TokenView(APIView):
+    """Exchange a user name and a password for a token. It is shown once."""
+
+    authentication_classes = []
+    permission_classes = [AllowAny]
+
+    @extend_schema(request=Login, responses=Token)
+    def post(self, request: Request) -> Response:
+        login = Login(data=request.data)
+        login.is_valid(raise_exception=True)
+        user = authenticate(request, **login.validated_data)
+        if not isinstance(user, User):
+            raise Problem(401, "The user name or the password is wrong, or the account is closed.")
+        return Response({"token": new_token(user)})
+
+
+class Named(serializers.Serializer[dict[str, object]]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+
+
+class Me(serializers.Serializer[dict[str, object]]):
+    user = Named()
+    username = serializers.CharField()
+    tenant = Named(allow_null=True)
+    capabilities = serializers.ListField(child=serializers.CharField())
+    sites = serializers.JSONField(help_text='"*" or a list of site ids')
+    refused = serializers.CharField(
+        allow_null=True, help_text="Why the feed is refused; null when it is not."
+    )
+
+
+class MeView(APIView):
+    """Say who the caller is, what they may do, and why the feed would refuse them."""
+
+    permission_classes = [IsAuthenticated]
+
+    @extend_schema(responses=Me)
+    def get(self, request: Request) -> Response:
+        user = request.user
+        assert isinstance(user, User)  # noqa: S101 - the permission let nobody else in
+        access = access_of(user)
+        tenant = None if access is None else Tenant.objects.get(pk=access.tenant_id)
+        return Response(
+            {
+                "user": {"id": user.pk, "name": user.get_full_name() or user.username},
+                "username": user.username,
+                "tenant": tenant and {"id": tenant.pk, "name": tenant.name},
+                "capabilities": sorted(access.capabilities) if access else [],
+                "sites": _sites(access.sites) if access else [],
+                "refused": refusal_of(user),
+            }
+        )
+
+
+def _sites(sites: frozenset[int] | None) -> str | list[int]:
+    return "*" if sites is None else sorted(sites)

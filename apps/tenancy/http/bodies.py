@@ -1,0 +1,66 @@
+"""Request bodies: JSON objects of a bounded size with known keys, or a clear refusal."""
+
+import json
+from collections.abc import Mapping
+from typing import IO, Any
+
+from rest_framework import serializers
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
+
+from apps.tenancy.http.problems import Problem
+
+MAX_BYTES = 256 * 1024
+BIGGEST_ID = 2**63 - 1
+
+
+class JSONParser(BaseParser):
+    """UTF-8 JSON up to 256 KiB; anything that cannot be read is a 400 or 413, never a 500."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        body = stream.read(MAX_BYTES + 1)
+        if len(body) > MAX_BYTES:
+            raise Problem(413, f"The body is larger than {MAX_BYTES:,} bytes: send less.")
+        try:
+            return json.loads(body.decode(), parse_constant=_refuse)
+        except RecursionError as error:
+            raise ParseError("The body is nested too deep: send one flat JSON object.") from error
+        except ValueError as error:
+            raise ParseError(f"The body is not JSON in UTF-8: {error}") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+class Known(serializers.Serializer[Any]):
+    """A serializer that refuses keys which it does not know, instead of ignoring them."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            unknown = sorted(set(data) - set(self.fields), key=str)
+            if unknown:
+                known = ", ".join(self.fields.keys())
+                raise serializers.ValidationError(
+                    {str(key): f"unknown; known are {known}" for key in unknown}
+                )
+        return super().to_internal_value(data)
+
+
+class Id(serializers.IntegerField):
+    """A primary key: positive, and no larger than the database can hold."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=1, max_value=BIGGEST_ID, **kwargs)
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool | float):
+            self.fail("invalid")
+        return super().to_internal_value(data)

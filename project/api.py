@@ -1,0 +1,35 @@
+"""Every path under /api/v1/; all of them end with a slash."""
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import URLPattern, path, re_path
+from django.views.decorators.csrf import csrf_exempt
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.permissions import AllowAny
+
+from apps.helpdesk import api as helpdesk
+from apps.noc import api as noc
+from apps.noc import sightings_api as sightings
+from apps.tenancy import api as tenancy
+from apps.tenancy.http.problems import CONTENT_TYPE, members
+
+
+@csrf_exempt  # whatever was tried, the answer is that nothing is there
+def nothing_here(request: HttpRequest) -> HttpResponse:
+    """Answer unknown paths like every other error, instead of with a page."""
+    detail = f"There is nothing at {request.path}: every path ends with a slash."
+    return JsonResponse(members(404, detail), status=404, content_type=CONTENT_TYPE)
+
+
+urlpatterns: list[URLPattern] = [
+    path("auth/token/", tenancy.TokenView.as_view()),
+    path("auth/me/", tenancy.MeView.as_view()),
+    path("tickets/", helpdesk.TicketsView.as_view()),
+    path("tickets/<int:ticket_id>/", helpdesk.TicketView.as_view()),
+    path("tickets/<int:ticket_id>/status/", helpdesk.TicketStatusView.as_view()),
+    path("noc/snapshot/", noc.SnapshotView.as_view()),
+    path("noc/events/", noc.EventsView.as_view()),
+    path("noc/findings/", sightings.FindingsView.as_view()),
+    path("noc/anomalies/", sightings.AnomaliesView.as_view()),
+    path("schema/", SpectacularAPIView.as_view(permission_classes=[AllowAny])),
+    re_path("", nothing_here),
+]
