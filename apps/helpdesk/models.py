@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
+import apps.helpdesk.incidents.models  # noqa: F401  (its tables are this app's)
 from apps.helpdesk.events import ticket_triggers
 from apps.helpdesk.status import Priority, Status
 from apps.helpdesk.versioning import Versioned, version_trigger
