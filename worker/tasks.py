@@ -16,14 +16,15 @@ def drain(*, lane: int) -> None:
     """Drain one lane. Safe to repeat and to run twice at once: the lane row lock lets one in."""
     wake.clear(lane)
     if relay.drain(lane, deadline=monotonic() + DRAIN_SECONDS):
-        wake.nudge([lane])
+        wake.send([lane])
 
 
 @app.task(name="outbox.sweep", queue="outbox", ignore_result=True, expires=10)
 def sweep() -> None:
     """Nudge the lanes that have work. Safe to repeat: it only looks."""
     wake.clear(wake.ANY)
-    wake.nudge(relay.pending_lanes())
+    if lanes := relay.pending_lanes():
+        wake.send(lanes)
 
 
 @app.task(name="outbox.verify_log", ignore_result=True, expires=60)
