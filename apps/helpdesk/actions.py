@@ -51,17 +51,28 @@ def create_ticket(
         WrongTenant: the assignee is not of the site's tenant.
         IntegrityError: the tenant has the given ``ticket_no`` already.
     """
-    _check_assignee(assigned_to, site.tenant_id)
+    ticket = Ticket(
+        site=site,
+        ticket_no=ticket_no or "",
+        status=status,
+        priority=priority,
+        assigned_to=assigned_to,
+        description=description,
+    )
+    return add_ticket(ticket=ticket, actor=actor)
+
+
+def add_ticket(*, ticket: Ticket, actor: User | None = None) -> Ticket:
+    """
+    Insert a ticket that a form filled; its site gives the tenant, and the number if it has none.
+
+    Raises:
+        WrongTenant, IntegrityError: as for ``create_ticket``.
+    """
     with _by(actor), transaction.atomic():
-        ticket = Ticket(
-            tenant_id=site.tenant_id,
-            site=site,
-            ticket_no=ticket_no or _draw_number(site),
-            status=status,
-            priority=priority,
-            assigned_to=assigned_to,
-            description=description,
-        )
+        ticket.tenant_id = ticket.site.tenant_id
+        _check_assignee(ticket.assigned_to, ticket.tenant_id)
+        ticket.ticket_no = ticket.ticket_no or _draw_number(ticket.site)
         ticket.save(force_insert=True)
     return ticket
 
