@@ -1,0 +1,72 @@
+"""Fixtures of the tests that see the system from outside only: a running instance, a browser."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from project.data_folder import DataFolder
+from tests.e2e.running import Running
+
+CHROMIUM_OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def new_data_folder() -> Iterator[Callable[[str], Path]]:
+    """Makes data folders, and removes them with their clusters at the end."""
+    made: list[Path] = []
+
+    def make(name: str) -> Path:
+        path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=os.environ.get("NOC_TEST_FOLDER")))
+        path.chmod(0o711)  # PostgreSQL's user passes through
+        made.append(path)
+        return path
+
+    yield make
+    for path in made:
+        DataFolder(path).remove()
+
+
+@pytest.fixture(scope="session")
+def stack(new_data_folder: Callable[[str], Path]) -> Iterator[Running]:
+    """One running instance for all tests: ``stack["http"]``, ``stack.manage(…)``."""
+    running = Running(new_data_folder("stack"))
+    try:
+        yield running.wait_ready()
+    finally:
+        running.end()
+
+
+@pytest.fixture(scope="session")
+def seed(stack: Running) -> dict[str, Any]:
+    """The tenants and users of the instance, as ``seed_demo --json`` prints them."""
+    seeded: dict[str, Any] = json.loads(stack.manage("seed_demo", "--json").stdout)
+    return seeded
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium. While it is open, ``asyncio.run`` does not work in this thread."""
+    path = os.environ.get("NOC_CHROMIUM")
+    if not path:
+        pytest.fail(
+            "no Chromium: put one on PATH or name it in NOC_CHROMIUM. ./noc test looks for one,"
+            " and tries to install it.",
+            pytrace=False,
+        )
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_OPTIONS)
+        yield chromium
+        chromium.close()
