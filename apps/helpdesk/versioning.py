@@ -156,9 +156,7 @@ class Versioned(models.Model):
         """
         _settle(self)
         if "version" not in self.__dict__:  # deferred: this save is not based on any version
-            return super()._do_update(
-                base_qs, using, pk_val, values, update_fields, forced_update
-            )
+            return super()._do_update(base_qs, using, pk_val, values, update_fields, forced_update)
         loaded = self.__dict__["version"]
         if not any(field.name == "version" for field, _, _ in values):
             values = [*values, (self._meta.get_field("version"), None, loaded)]
