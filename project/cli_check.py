@@ -45,7 +45,7 @@ def main() -> int:
     for result in results:
         if not result.passed:
             console.rule(result.name, align="left")
-            console.print(result.output.strip(), markup=False, highlight=False)
+            console.print(result.output.strip(), markup=False, highlight=False, soft_wrap=True)
     table = Table(box=None)
     for result in results:
         table.add_row(result.name, "ok" if result.passed else "FAILED", f"{result.seconds:.1f} s")
