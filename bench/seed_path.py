@@ -46,8 +46,8 @@ def make_table() -> None:
         cursor.execute("CREATE TABLE bench_plain (LIKE helpdesk_ticket INCLUDING ALL)")
 
 
-def make_site() -> tuple[Tenant, Site, User]:
-    tenant, _ = Tenant.objects.get_or_create(slug="bench", defaults={"name": "Bench"})
+def make_site(slug: str = "bench") -> tuple[Tenant, Site, User]:
+    tenant, _ = Tenant.objects.get_or_create(slug=slug, defaults={"name": slug})
     site, _ = Site.objects.get_or_create(tenant=tenant, code="B1", defaults={"name": "Bench"})
     user, _ = User.objects.get_or_create(username="bench")
     return tenant, site, user
