@@ -1,6 +1,7 @@
 """Which site, and so which tenant, a location is."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 
@@ -66,7 +67,8 @@ def _tenants(count: int) -> list[Tenant]:
 
 def _free_code(location: str, tenant_id: int, taken: set[tuple[int, str]]) -> str:
     """Return ``LOC143`` for ``Location 143``; else the name in capitals, numbered if need be."""
-    words = re.sub(r"[^A-Z0-9]+", "-", location.upper()).strip("-")
+    ascii_letters = unicodedata.normalize("NFKD", location).encode("ascii", "ignore").decode()
+    words = re.sub(r"[^A-Z0-9]+", "-", ascii_letters.upper()).strip("-")
     base = re.sub(r"^LOCATION-(?=[0-9]+$)", "LOC", words)[:CODE_CHARACTERS] or "LOC"
     code, number = base, 1
     while (tenant_id, code) in taken:
