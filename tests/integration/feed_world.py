@@ -1,0 +1,144 @@
+"""A web server in this process, and two tenants whose changes it feeds to websockets."""
+
+import json
+import threading
+import time
+from contextlib import ExitStack
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client, override_settings
+from websockets.sync.client import ClientConnection, connect
+
+from apps.tenancy.models import Membership, Site, Tenant
+from apps.tenancy.tokens import new_token
+from outbox import log, relay
+from outbox.lanes import lane_of
+
+ANSWER_SECONDS = 15.0
+
+
+class Server:
+    """uvicorn on a free port, with the options of production."""
+
+    def __init__(self) -> None:
+        from project.asgi import application
+
+        self._uvicorn = uvicorn.Server(
+            uvicorn.Config(
+                application,
+                host="127.0.0.1",
+                port=0,
+                ws="websockets-sansio",
+                ws_per_message_deflate=False,
+                lifespan="off",
+                log_config=None,
+                timeout_graceful_shutdown=5,
+            )
+        )
+        self._thread = threading.Thread(target=self._uvicorn.run)
+        self._thread.start()
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while not self._uvicorn.started:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        port = self._uvicorn.servers[0].sockets[0].getsockname()[1]
+        self.http, self.ws = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}/ws/noc/"
+
+    def stop(self) -> None:
+        self._uvicorn.should_exit = True
+        self._thread.join(ANSWER_SECONDS)
+        assert not self._thread.is_alive()
+
+
+class World:
+    """Tenant ``acme`` with sites north and south, tenant ``other`` with one."""
+
+    def __init__(self, server: Server, clients: ExitStack) -> None:
+        self.server = server
+        self._clients = clients
+        self.acme = Tenant.objects.create(name="Acme", slug="acme")
+        self.other = Tenant.objects.create(name="Other", slug="other")
+        self.north = Site.objects.create(tenant=self.acme, code="SITE001", name="North")
+        self.south = Site.objects.create(tenant=self.acme, code="SITE002", name="South")
+        self.far = Site.objects.create(tenant=self.other, code="SITE001", name="Far")
+        clients.enter_context(override_settings(ALLOWED_ORIGINS=[server.http]))
+
+    def user(
+        self,
+        name: str,
+        *,
+        tenant: Tenant | None = None,
+        sites: list[Site] | None = None,
+        capabilities: tuple[str, ...] = ("noc:view", "ticket:write"),
+    ) -> User:
+        user = User.objects.create_user(name, password="a-password-for-tests")
+        membership = Membership.objects.create(
+            user=user,
+            tenant=tenant or self.acme,
+            capabilities=list(capabilities),
+            all_sites=sites is None,
+        )
+        membership.sites.set(sites or [])
+        return user
+
+    def drain(self) -> None:
+        """Record and publish what was written, as the worker would."""
+        for stream in (self.stream(self.acme), self.stream(self.other)):
+            relay.drain(lane_of(stream, settings.OUTBOX["lanes"]), deadline=time.monotonic() + 10)
+
+    def record_unheard(self) -> None:
+        """Record what was written while nobody hears it: the layer's messages are lost."""
+        with override_settings(CHANNEL_LAYERS={}):
+            self.drain()
+
+    @staticmethod
+    def stream(tenant: Tenant) -> str:
+        return f"tenant:{tenant.pk}"
+
+    def head(self) -> log.Head:
+        return log.head(self.stream(self.acme))
+
+    def connect(self, user: User, query: str = "", **headers: str) -> "Viewer":
+        headers = {"Authorization": f"Token {new_token(user)}", **headers}
+        return self.open(query, **headers)
+
+    def open(self, query: str = "", **headers: str) -> "Viewer":
+        """Open a websocket with just these headers."""
+        socket = connect(self.server.ws + query, additional_headers=headers)
+        return Viewer(self._clients.enter_context(socket))
+
+    @staticmethod
+    def session(user: User) -> str:
+        """Log in as a browser does and return its cookie."""
+        browser = Client()
+        browser.force_login(user)
+        name = settings.SESSION_COOKIE_NAME
+        return f"{name}={browser.cookies[name].value}"
+
+
+class Viewer:
+    """A client of the feed. Frames are kept apart: control frames, and events of the log."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    def next(self) -> dict[str, Any]:
+        frame: dict[str, Any] = json.loads(self.socket.recv(timeout=ANSWER_SECONDS))
+        return frame
+
+    def until(self, kind: str) -> list[dict[str, Any]]:
+        """Return the frames up to and with the first of this type."""
+        frames = [self.next()]
+        while frames[-1]["type"] != kind:
+            frames.append(self.next())
+        return frames
+
+    def start(self) -> dict[str, Any]:
+        """Read the greeting up to ``synced``; return ``hello``."""
+        return self.until("synced")[0]
+
+    def say(self, message: dict[str, Any] | str) -> None:
+        self.socket.send(message if isinstance(message, str) else json.dumps(message))
