@@ -213,6 +213,7 @@ export class Board {
     const { cells, row } = item;
     row.classList.toggle("leaving", !isOpen(data.status));
     row.dataset.status = data.status;
+    row.dataset.priority = data.priority;
     this.#cell(cells.priority, data.priority, flash, () => marked("level", data.priority, levelWord(data.priority)));
     this.#cell(cells.ticket_no, data.ticket_no, flash);
     this.#cell(cells.status, data.status, flash, () => marked("status", data.status, statusWord(data.status)));
