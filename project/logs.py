@@ -32,6 +32,7 @@ def logging_config(*, format_: str, level: str, instance: str) -> dict[str, Any]
     )
 
     def name_instance(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+        event.pop("color_message", None)  # uvicorn's second copy of its text
         return {"instance": instance, **event}
 
     return {
