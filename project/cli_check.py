@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
 
@@ -132,12 +133,16 @@ def requirements() -> tuple[bool, str]:
 
 
 def _pinned() -> dict[str, str]:
+    """Name and version of each pin that is meant for this Python."""
     pins = {}
     for path in (ROOT / "requirements.txt", ROOT / "requirements-dev.txt"):
         for line in path.read_text(encoding="utf-8").splitlines():
-            name, equals, version = line.partition("#")[0].partition(";")[0].partition("==")
-            if equals:
-                pins[_plain(name.strip())] = version.strip()
+            text = line.partition("#")[0].strip()
+            if not text or text.startswith("-"):
+                continue
+            pin = Requirement(text)
+            if pin.marker is None or pin.marker.evaluate():
+                pins[_plain(pin.name)] = str(pin.specifier).removeprefix("==")
     return pins
 
 
