@@ -19,6 +19,7 @@ from apps.helpdesk.errors import StaleVersion
 from outbox.capture import PlainTrigger
 
 CONFLICT = "NV409"  # SQLSTATE of a refused write
+_COLUMNS = ("version", "updated_at")
 _BUMPS = "_bumps"
 
 
@@ -51,10 +52,12 @@ def version_trigger() -> PlainTrigger:
 class _Bump:
     """What one save replaced on the instance, until its transaction ends."""
 
-    __slots__ = ("before", "committed", "hook")
+    __slots__ = ("before", "committed", "hook", "inserted")
 
-    def __init__(self, before: dict[str, Any], using: str) -> None:
-        self.before = before
+    def __init__(self, instance: models.Model, using: str, *, inserted: bool) -> None:
+        values = instance.__dict__
+        self.before = {name: values[name] for name in _COLUMNS if name in values}
+        self.inserted = inserted
         self.committed = False
 
         def commit() -> None:
@@ -80,7 +83,7 @@ class _Bump:
 
 def _kept() -> _Bump:
     bump = object.__new__(_Bump)
-    bump.before, bump.committed = {}, True
+    bump.before, bump.committed, bump.inserted = {}, True, False
     return bump
 
 
@@ -94,9 +97,10 @@ def _settle(instance: models.Model) -> None:
         if bump.open:
             left.append(bump)
         elif not bump.committed:  # what came after it was rolled back with it
-            for name in ("version", "updated_at"):
+            for name in _COLUMNS:
                 instance.__dict__.pop(name, None)
             instance.__dict__.update(bump.before)
+            instance._state.adding |= bump.inserted
             break
     instance.__dict__[_BUMPS] = tuple(left)
 
@@ -175,8 +179,18 @@ class Versioned(models.Model):
             if not self._state.adding:
                 raise StaleVersion(expected=loaded)
             return False
-        names = ("version", "updated_at")
-        before = {name: self.__dict__[name] for name in names if name in self.__dict__}
-        self.__dict__.update(zip(names, row, strict=True))
-        self.__dict__[_BUMPS] = (*self.__dict__.get(_BUMPS, ()), _Bump(before, using))
+        self._bump(using, inserted=False)
+        self.__dict__.update(zip(_COLUMNS, row, strict=True))
         return True
+
+    def _do_insert(
+        self, manager: Any, using: str, fields: Any, returning_fields: Any, raw: bool
+    ) -> Any:
+        _settle(self)
+        returned = super()._do_insert(manager, using, fields, returning_fields, raw)  # type: ignore[misc]
+        self._bump(using, inserted=True)
+        return returned
+
+    def _bump(self, using: str, *, inserted: bool) -> None:
+        bump = _Bump(self, using, inserted=inserted)
+        self.__dict__[_BUMPS] = (*self.__dict__.get(_BUMPS, ()), bump)
