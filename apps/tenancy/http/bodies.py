@@ -49,7 +49,7 @@ class Known(serializers.Serializer[Any]):
             if unknown:
                 known = ", ".join(self.fields.keys())
                 raise serializers.ValidationError(
-                    {str(key): f"unknown; known are {known}" for key in unknown}
+                    {str(key): [f"unknown; known are {known}"] for key in unknown}
                 )
         return super().to_internal_value(data)
 
