@@ -1,13 +1,10 @@
 """Replay a ServiceNow audit export; see docs/incidents.md for what its columns become."""
 
 import json
-import logging
-import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -17,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from apps.helpdesk.foreground import stop_on_signals, without_a_line_per_change
 from apps.helpdesk.incidents.pace import Pace
 from apps.helpdesk.incidents.places import sites_of
 from apps.helpdesk.incidents.reader import AuditRow, UnreadableExport, read
@@ -78,7 +76,7 @@ class Command(BaseCommand):
         replay = outlasting(
             lambda: Replay(rows, sites, pace=pace, stop=stop, report=report), stop=stop
         )
-        with quiet():
+        with without_a_line_per_change():
             for _ in shown(replay, len(rows), Console(stderr=True)):
                 pass
 
@@ -100,40 +98,6 @@ def count(text: str) -> int:
     if not (text.isdecimal() and 0 < int(text) <= MOST):
         raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST:,}")
     return int(text)
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[Event]:
-    """Yield what the first Ctrl-C or SIGTERM sets; the second one ends the program as usual."""
-    stop = Event()
-    before: dict[int, Any] = {}
-
-    def handle(number: int, frame: object) -> None:
-        stop.set()
-        signal.signal(number, before[number])
-
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, handle)
-    except ValueError:  # not the main thread: its caller has its own way to stop
-        pass
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Leave out the log line of each change: here they come by the thousand, and are counted."""
-    logger = logging.getLogger("apps.helpdesk.actions")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def shown(rows: Iterable[AuditRow], total: int, console: Console) -> Iterator[AuditRow]:
