@@ -115,6 +115,8 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_TIME_LIMIT = 60
+# A queue of its own, so that a long maintenance task never stands before a drain.
+CELERY_TASK_ROUTES = {"outbox.drain": "outbox", "outbox.sweep": "outbox"}
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever: Redis may be away for as long as it likes
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

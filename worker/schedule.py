@@ -27,7 +27,6 @@ def ensure_schedule() -> None:
             interval=interval,
             expire_seconds=expires,
             kwargs=json.dumps({}),
-            queue="outbox" if task == "outbox.sweep" else None,
         )
 
 

@@ -11,7 +11,7 @@ from worker.app import app
 DRAIN_SECONDS = 20  # a longer backlog goes on in the next task, so that lanes share the workers
 
 
-@app.task(name="outbox.drain", queue="outbox", ignore_result=True)
+@app.task(name="outbox.drain", ignore_result=True)
 def drain(*, lane: int) -> None:
     """Drain one lane. Safe to repeat and to run twice at once: the lane row lock lets one in."""
     wake.clear(lane)
@@ -19,7 +19,7 @@ def drain(*, lane: int) -> None:
         wake.send([lane])
 
 
-@app.task(name="outbox.sweep", queue="outbox", ignore_result=True, expires=10)
+@app.task(name="outbox.sweep", ignore_result=True, expires=10)
 def sweep() -> None:
     """Nudge the lanes that have work. Safe to repeat: it only looks."""
     wake.clear(wake.ANY)
