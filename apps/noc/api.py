@@ -16,7 +16,7 @@ from apps.helpdesk.status import OPEN
 from apps.noc.feed.cursor import Cursor, reset_reason
 from apps.noc.feed.wire import event_of
 from apps.tenancy.access import Access
-from apps.tenancy.http.bodies import BIGGEST_ID, Known
+from apps.tenancy.http.bodies import BIGGEST_ID, Known, Whole
 from apps.tenancy.http.paging import MAX_LIMIT, query
 from apps.tenancy.http.problems import Problem
 from apps.tenancy.http.scoped import ScopedView
@@ -60,9 +60,9 @@ class SnapshotView(ScopedView):
 
 
 class EventsQuery(Known):
-    after_seq = serializers.IntegerField(min_value=0, max_value=BIGGEST_ID, default=0)
+    after_seq = Whole(min_value=0, max_value=BIGGEST_ID, default=0)
     epoch = serializers.CharField(required=False, max_length=64)
-    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=100)
+    limit = Whole(min_value=1, max_value=MAX_LIMIT, default=100)
     wait = serializers.FloatField(
         min_value=0, max_value=25, default=0, help_text="seconds; answered at once for now"
     )

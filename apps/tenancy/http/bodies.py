@@ -1,6 +1,7 @@
 """Request bodies: JSON objects of a bounded size with known keys, or a clear refusal."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -12,6 +13,7 @@ from apps.tenancy.http.problems import Problem
 
 MAX_BYTES = 256 * 1024
 BIGGEST_ID = 2**63 - 1
+_INTEGER = re.compile(r"-?[0-9]+")
 
 
 class JSONParser(BaseParser):
@@ -54,13 +56,17 @@ class Known(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
-class Id(serializers.IntegerField):
+class Whole(serializers.IntegerField):
+    """An integer, strictly: neither 7.0 nor true nor another script's digits."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool | float) or not _INTEGER.fullmatch(str(data)[:100]):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Id(Whole):
     """A primary key: positive, and no larger than the database can hold."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=1, max_value=BIGGEST_ID, **kwargs)
-
-    def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool | float):
-            self.fail("invalid")
-        return super().to_internal_value(data)

@@ -10,7 +10,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from apps.tenancy.http.problems import CONTENT_TYPE, Problem, members
+from apps.tenancy.http.problems import CONTENT_TYPE, Problem, members, printable
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -25,7 +25,11 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         case exceptions.ValidationError():
             fields = flattened(error.detail)
             detail = "; ".join(f"{name}: {text}" if name else text for name, text in fields)
-            more = {"errors": [{"field": name, "detail": text} for name, text in fields]}
+            more = {
+                "errors": [
+                    {"field": printable(name), "detail": printable(text)} for name, text in fields
+                ]
+            }
         case exceptions.APIException():
             detail = str(error.detail)
         case _:  # Http404 and PermissionDenied of Django

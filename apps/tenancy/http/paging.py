@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 
-from apps.tenancy.http.bodies import BIGGEST_ID, Known
+from apps.tenancy.http.bodies import BIGGEST_ID, Known, Whole
 from apps.tenancy.http.problems import Problem
 
 MAX_LIMIT = 500
@@ -16,7 +16,7 @@ MAX_LIMIT = 500
 class PageQuery(Known):
     """The query parameters of every list; a list with filters inherits it."""
 
-    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=100)
+    limit = Whole(min_value=1, max_value=MAX_LIMIT, default=100)
     cursor = serializers.CharField(required=False, max_length=200, help_text="from next, previous")
 
 

@@ -25,4 +25,15 @@ def not_found(what: str) -> Problem:
 def members(status: int, detail: str, **more: Any) -> dict[str, Any]:
     """Return the members of a problem document."""
     title = HTTPStatus(status).phrase
-    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    return {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": printable(detail),
+        **more,
+    }
+
+
+def printable(text: str) -> str:
+    """Return the text so that it can be sent: what was refused may be quoted in it."""
+    return text.encode(errors="backslashreplace").decode()[:2_000]
