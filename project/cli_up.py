@@ -94,17 +94,18 @@ def seed(instance: Instance) -> dict[str, Any]:
 def welcome(console: Console, state: dict[str, Any], seeded: dict[str, Any]) -> None:
     """Print where to look and who may log in."""
     table = Table(title=f"Open {state['http']}/ and log in as one of", title_justify="left")
-    for column in ("tenant", "user", "password", "may", "sites"):
-        table.add_column(column)
+    for column in ("user", "password"):
+        table.add_column(column, no_wrap=True)  # a cut password is none
+    table.add_column("sees")
     for tenant in seeded["tenants"]:
         names = {site["id"]: site["name"] for site in tenant["sites"]}
         for user in tenant["users"]:
             sites = user["sites"]
-            seen = "all" if sites == "*" else ", ".join(str(names.get(s, s)) for s in sites)
-            may = ", ".join(user["capabilities"]) or "nothing"
+            seen = "every site" if sites == "*" else ", ".join(str(names.get(s, s)) for s in sites)
+            sees = f"{seen} of {tenant['name']}" if user["capabilities"] else "nothing"
             table.add_row(
-                *(escape(str(text)) for text in (tenant["name"], user["username"])),
-                *(escape(str(text)) for text in (user["password"], may, seen)),
+                *(escape(str(text)) for text in (user["username"], user["password"], sees)),
+                end_section=user is tenant["users"][-1],
             )
     console.print(table)
     console.print(f"Flower: {state['flower']}", soft_wrap=True, highlight=False)
