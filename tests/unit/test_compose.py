@@ -1,0 +1,315 @@
+"""docker-compose.yml: its form, its secrets, and that it starts what local instances start.
+
+Docker is not needed. Where ``docker compose`` or ``docker-compose`` is installed, it judges the
+file as well.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jsonschema
+import pytest
+
+from project.embedded_postgres import APP_LIMITS
+from project.instance import Instance
+from tests import compose_file
+from tests.compose_file import ROOT, Missing
+
+SECRETS = {
+    "SECRET_KEY": "k" * 50,
+    "POSTGRES_PASSWORD": "superuser1",
+    "NOC_OWNER_PASSWORD": "owner1",
+    "NOC_APP_PASSWORD": "app1",
+    "REDIS_PASSWORD": "redis1",
+    "FLOWER_BASIC_AUTH": "noc:flower1",
+}
+FILLED = {
+    **SECRETS,
+    "ALLOWED_HOSTS": "noc.example.com",
+    "ALLOWED_ORIGINS": "https://noc.example.com",
+}
+PROGRAMS = ("web", "worker", "beat", "flower")
+
+TEXT = {"type": "string", "minLength": 1}
+TEXTS = {"type": "array", "items": TEXT, "minItems": 1, "uniqueItems": True}
+SECONDS = {"type": "string", "pattern": "^[0-9]+(s|m)$"}
+WORDS = {"type": "array", "items": TEXT, "minItems": 1}
+
+
+def record(required: list[str] | None = None, **properties: Any) -> dict[str, Any]:
+    """The schema of an object that has these keys and no others."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required or [],
+        "additionalProperties": False,
+    }
+
+
+# The part of the compose specification that we use; a key outside of it is a typing mistake until
+# it is added here.
+SERVICE = record(
+    ["image", "restart", "cap_drop", "security_opt", "read_only", "logging"],
+    image={"type": "string", "pattern": r"^[a-z-]+(:[0-9]+\.[0-9]+(\.[0-9]+)?-[a-z]+)?$"},
+    build={"const": "."},
+    restart={"enum": ["no", "unless-stopped"]},
+    user=TEXT,
+    init={"type": "boolean"},
+    read_only={"const": True},
+    tmpfs={"type": "array", "items": {"type": "string", "pattern": "^/"}},
+    cap_drop={"const": ["ALL"]},
+    cap_add={"enum": [["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]]},
+    security_opt={"const": ["no-new-privileges:true"]},
+    shm_size={"type": "string", "pattern": "^[0-9]+mb$"},
+    environment={"type": "object", "additionalProperties": {"type": "string"}},
+    ports={"type": "array", "items": {"type": "string", "pattern": r"^127\.0\.0\.1:\d+:\d+$"}},
+    volumes=TEXTS,
+    command={"oneOf": [TEXT, WORDS]},
+    depends_on={
+        "type": "object",
+        "additionalProperties": record(
+            ["condition"],
+            condition={"enum": ["service_healthy", "service_completed_successfully"]},
+        ),
+    },
+    healthcheck=record(
+        ["test", "interval", "timeout", "retries"],
+        test={**WORDS, "prefixItems": [{"enum": ["CMD", "CMD-SHELL"]}], "minItems": 2},
+        interval=SECONDS,
+        timeout=SECONDS,
+        start_period=SECONDS,
+        retries={"type": "integer", "minimum": 1},
+    ),
+    stop_signal={"const": "SIGINT"},
+    stop_grace_period=SECONDS,
+    logging=record(
+        ["driver", "options"],
+        driver={"const": "json-file"},
+        options={"type": "object", "additionalProperties": {"type": "string"}},
+    ),
+)
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "services": {"type": "object", "additionalProperties": SERVICE},
+        "volumes": {"type": "object", "additionalProperties": {"type": "null"}},
+    },
+    "patternProperties": {"^x-": {"type": "object"}},
+    "required": ["services"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = compose_file.load(FILLED)["services"]
+    return found
+
+
+def compose_program() -> list[str] | None:
+    """Return the command of an installed compose that works, or None."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]):
+            asked = subprocess.run([*command, "version"], capture_output=True, check=False)
+            if asked.returncode == 0:
+                return command
+    return None
+
+
+def config(command: list[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables}
+    # An empty file instead of the developer's .env.
+    asked = [*command, "--env-file", os.devnull, "-f", compose_file.FILE, "config"]
+    return subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)
+
+
+class TestFile:
+    def test_has_the_form_of_the_compose_specification(self) -> None:
+        jsonschema.Draft202012Validator(SCHEMA).validate(compose_file.load(FILLED))
+
+    def test_is_accepted_by_compose_where_it_is_installed(self) -> None:
+        command = compose_program()
+        if command is None:  # then the schema above is what judges
+            return
+        accepted = config(command, FILLED)
+        assert accepted.returncode == 0, accepted.stderr
+        refused = config(command, {k: v for k, v in FILLED.items() if k != "REDIS_PASSWORD"})
+        assert refused.returncode != 0
+        assert "REDIS_PASSWORD" in refused.stderr
+
+    def test_depends_only_on_services_that_can_be_waited_for(
+        self, services: dict[str, Any]
+    ) -> None:
+        for name, service in services.items():
+            for other, wanted in service.get("depends_on", {}).items():
+                waited = services[other]
+                if wanted["condition"] == "service_healthy":
+                    assert "healthcheck" in waited, f"{name} waits for {other}"
+                else:
+                    assert waited["restart"] == "no", f"{name} waits for {other}"
+
+    def test_uses_only_volumes_and_files_that_exist(self, services: dict[str, Any]) -> None:
+        named = compose_file.raw()["volumes"]
+        for service in services.values():
+            for volume in service.get("volumes", []):
+                source = volume.partition(":")[0]
+                assert (ROOT / source).exists() if source.startswith(".") else source in named
+
+
+class TestServices:
+    def test_are_those_of_the_design(self, services: dict[str, Any]) -> None:
+        others = {"postgres", "redis-broker", "redis-layer", "migrate"}
+        assert set(services) == {*PROGRAMS, *others}
+
+    def test_restart_and_tell_their_health_but_for_the_migrations(
+        self, services: dict[str, Any]
+    ) -> None:
+        for name, service in services.items():
+            if name == "migrate":
+                assert service["restart"] == "no"
+            else:
+                assert service["restart"] == "unless-stopped", name
+                assert service["healthcheck"]["test"], name
+
+    def test_have_a_health_check_that_may_take_less_than_its_interval(
+        self, services: dict[str, Any]
+    ) -> None:
+        for name, service in services.items():
+            if check := service.get("healthcheck"):
+                assert seconds(check["timeout"]) < seconds(check["interval"]), name
+
+    def test_use_the_database_as_its_owner_only_to_migrate(self, services: dict[str, Any]) -> None:
+        roles = {
+            name: service["environment"]["DATABASE_URL"].split("//")[1].split(":")[0]
+            for name, service in services.items()
+            if "DATABASE_URL" in service.get("environment", {})
+        }
+        assert roles == {"migrate": "noc_owner", **dict.fromkeys(PROGRAMS, "noc_app")}
+
+    def test_are_reached_from_this_machine_alone(self, services: dict[str, Any]) -> None:
+        published = {name for name, service in services.items() if service.get("ports")}
+        assert published == {"web", "flower"}  # the schema holds both to the loopback
+
+    def test_show_flower_to_one_login_without_its_buttons(self, services: dict[str, Any]) -> None:
+        environment = services["flower"]["environment"]
+        assert environment["FLOWER_BASIC_AUTH"] == SECRETS["FLOWER_BASIC_AUTH"]
+        assert environment["FLOWER_READ_ONLY"] == "true"
+
+    def test_get_the_grace_that_uvicorn_takes(self, services: dict[str, Any]) -> None:
+        command = compose_file.words(services["web"]["command"])
+        graceful = int(command[command.index("--timeout-graceful-shutdown") + 1])
+        assert seconds(services["web"]["stop_grace_period"]) > graceful
+
+
+class TestSecrets:
+    def test_have_no_default(self) -> None:
+        assert set(FILLED) == compose_file.required_variables()
+        assert not set(FILLED) & set(compose_file.optional_variables())
+
+    @pytest.mark.parametrize("name", sorted(FILLED))
+    @pytest.mark.parametrize("forget", [dict.pop, lambda d, name: d.update({name: ""})])
+    def test_that_are_missing_or_empty_are_named(
+        self, name: str, forget: Callable[[dict[str, str], str], object]
+    ) -> None:
+        variables = dict(FILLED)
+        forget(variables, name)
+        with pytest.raises(Missing, match=rf"^{name}: set {name} in \.env, see \.env\.example$"):
+            compose_file.load(variables)
+
+    def test_stand_nowhere_but_in_the_environment(self, services: dict[str, Any]) -> None:
+        for name, service in services.items():
+            shown = str({key: part for key, part in service.items() if key != "environment"})
+            assert not [secret for secret in SECRETS.values() if secret in shown], name
+
+    def test_are_all_explained_in_the_example(self) -> None:
+        example = (ROOT / ".env.example").read_text(encoding="utf-8")
+        lines = re.findall(r"^(?:# )?([A-Z_]+)=", example, re.M)
+        assert {*FILLED, *compose_file.optional_variables()} <= set(lines)
+
+    def test_are_empty_in_the_example(self) -> None:
+        example = (ROOT / ".env.example").read_text(encoding="utf-8")
+        for name in SECRETS:
+            assert re.search(rf"^{name}=$", example, re.M), name
+
+
+class Programs(Instance):
+    """A local instance that starts nothing and tells what it would start."""
+
+    def __init__(self) -> None:
+        self.port = 8000
+        self.flower_port = 5555
+        self.data: Any = SimpleNamespace(secrets=lambda: {"flower": "flower1"})
+        self.commands: dict[str, list[str]] = {}
+
+    def _python(self, name: str, arguments: list[str], **more: Any) -> Callable[[], Any]:
+        self.commands[name] = arguments
+        return lambda: None
+
+
+class TestCommands:
+    @pytest.mark.parametrize("name", PROGRAMS)
+    def test_equal_those_of_a_local_instance(self, services: dict[str, Any], name: str) -> None:
+        local = Programs()
+        local._programs()
+        wanted = ["python", *local.commands[name]]
+        found = compose_file.words(services[name]["command"])
+        if "--host" in found:  # a container is reached from outside of it
+            found[found.index("--host") + 1] = "127.0.0.1"
+        assert found == wanted
+
+    def test_migrate_as_a_local_instance_does(self, services: dict[str, Any]) -> None:
+        command = compose_file.words(services["migrate"]["command"])
+        assert command == ["python", "manage.py", "migrate", "--no-input"]
+
+
+class TestRoles:
+    def test_have_the_limits_of_a_local_instance(self) -> None:
+        text = (ROOT / "deploy/postgres/10-roles.sql").read_text(encoding="utf-8")
+        limits = dict(re.findall(r"^ALTER ROLE noc_app SET (\w+) = '(\w+)';$", text, re.M))
+        assert limits == APP_LIMITS
+
+
+class TestImage:
+    def test_runs_as_a_user_of_a_fixed_number(self) -> None:
+        assert "\nUSER 10001:10001\n" in dockerfile()
+
+    def test_builds_on_tags_that_name_a_release(self) -> None:
+        bases = set(re.findall(r"^FROM (\S+)", dockerfile(), re.M))
+        assert len(bases) == 1
+        assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", bases.pop())
+
+    def test_holds_every_file_that_a_service_calls(self, services: dict[str, Any]) -> None:
+        allowed = {
+            line[1:]
+            for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+            if line.startswith("!")
+        }
+        assert all((ROOT / path).exists() for path in allowed)
+        for name in (*PROGRAMS, "migrate"):
+            service = services[name]
+            called = [
+                *compose_file.words(service["command"]),
+                *service.get("healthcheck", {}).get("test", []),
+            ]
+            files = {word for word in called if word.endswith(".py")}
+            assert files <= allowed, name
+        packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "bench"}
+        assert packages <= allowed
+
+    def test_takes_no_secret_of_a_deployment(self) -> None:
+        assert Path(ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()[1] == "*"
+        assert not re.search(r"^ARG ", dockerfile(), re.M)
+
+
+def dockerfile() -> str:
+    return (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def seconds(text: str) -> int:
+    return int(text[:-1]) * (60 if text.endswith("m") else 1)
