@@ -291,11 +291,12 @@ class PostgreSQL:
         )
 
     def _grant_defaults(self, database: str) -> None:
-        """What the owner creates, the application may read and write, and nothing more."""
+        """What the owner creates, the application may read, write and call, and nothing more."""
         with psycopg.connect(self.url("postgres", database), autocommit=True) as connection:
             for grant in (
                 "SELECT, INSERT, UPDATE, DELETE ON TABLES",
                 "USAGE, SELECT ON SEQUENCES",
+                "EXECUTE ON FUNCTIONS",  # outbox_drop_partitions is not everybody's
             ):
                 connection.execute(
                     f"ALTER DEFAULT PRIVILEGES FOR ROLE noc_owner IN SCHEMA public"
