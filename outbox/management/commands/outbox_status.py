@@ -2,7 +2,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from outbox import status
 
@@ -12,6 +12,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true")
+        parser.add_argument(
+            "--max-age-seconds",
+            type=float,
+            help="fail when a message has waited longer than this to be recorded",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         lanes = status.lanes()
@@ -23,7 +28,16 @@ class Command(BaseCommand):
         }
         if options["json"]:
             self.stdout.write(json.dumps(total | {"lanes": [asdict(lane) for lane in lanes]}))
-            return
+        else:
+            self._print(lanes)
+        limit = options["max_age_seconds"]
+        if limit is not None and oldest > limit:
+            raise CommandError(
+                f"the oldest message has waited {oldest:.0f} s, more than {limit:g} s: "
+                "no worker records its lane"
+            )
+
+    def _print(self, lanes: list[status.LaneStatus]) -> None:
         self.stdout.write(f"{'lane':>4} {'pending':>8} {'oldest s':>9} {'unpublished':>11}  state")
         for lane in lanes:
             state = f"paused after {lane.publish_failures} failures" if lane.paused else "ok"
