@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.integration.outbox_fixtures import bench, outbox  # noqa: F401  (fixtures)
+
 
 @dataclass
 class Party:
