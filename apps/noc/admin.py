@@ -29,7 +29,7 @@ class SightingAdmin(ScopedAdmin):
         return field
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [*self.readonly_fields, "site"] if obj else [*self.readonly_fields]
+        return [*self.readonly_fields, "site"] if obj else []
 
     def save_model(
         self, request: HttpRequest, obj: Sighting, form: forms.ModelForm[Any], change: bool

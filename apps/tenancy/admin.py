@@ -37,7 +37,7 @@ class SiteAdmin(ScopedAdmin):
     ordering = ["tenant", "code"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [*self.readonly_fields, "tenant"] if obj else [*self.readonly_fields]
+        return [*self.readonly_fields, "tenant"] if obj else []
 
 
 class MembershipForm(forms.ModelForm[Membership]):

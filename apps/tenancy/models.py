@@ -39,7 +39,10 @@ class Site(models.Model):
     code = models.CharField(max_length=32, help_text="Begins the ticket numbers: SITE001#42.")
     name = models.CharField(max_length=100)
     last_ticket_no = models.PositiveIntegerField(
-        db_default=0, editable=False, help_text="The last number drawn; the next ticket adds one."
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="The last number drawn; the next ticket adds one.",
     )
 
     class Meta:

@@ -65,6 +65,7 @@ class Migration(migrations.Migration):
                 (
                     "last_ticket_no",
                     models.PositiveIntegerField(
+                        default=0,
                         db_default=0,
                         editable=False,
                         help_text="The last number drawn; the next ticket adds one.",
