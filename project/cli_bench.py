@@ -10,7 +10,11 @@ from project.instance import clean_environment, origins
 
 def main(arguments: list[str]) -> int:
     """Run ``python -m bench.NAME`` on migrated, throw-away servers and return its exit code."""
-    names = sorted(path.stem for path in (ROOT / "bench").glob("[a-z]*.py"))
+    names = sorted(
+        path.stem
+        for path in (ROOT / "bench").glob("[a-z]*.py")
+        if "\nif __name__ ==" in path.read_text(encoding="utf-8")  # the others are their parts
+    )
     if not arguments or arguments[0] in ("-h", "--help"):
         print(
             f"usage: ./noc bench NAME [--json] [options]\nnames: {', '.join(names) or 'none yet'}"

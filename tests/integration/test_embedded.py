@@ -65,9 +65,11 @@ class TestRedis:
     def test_wants_the_password_and_refuses_to_forget_when_it_is_full(
         self, servers: Servers
     ) -> None:
-        with redis.Redis(port=servers.redis.port) as stranger:
-            with pytest.raises(redis.AuthenticationError):
-                stranger.ping()
+        with (
+            redis.Redis(port=servers.redis.port) as stranger,
+            pytest.raises(redis.AuthenticationError),
+        ):
+            stranger.ping()
         with servers.redis.client() as client:
             assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
             assert client.config_get("save") == {"save": ""}
@@ -114,10 +116,9 @@ class TestRecovery:
             lambda: not list(processes.leftovers(None, inside=[postgres.home])), seconds=10
         )
         with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
-            lock = (postgres.cluster / "postmaster.pid").read_text().splitlines()
-            (postgres.cluster / "postmaster.pid").write_text(
-                "\n".join([str(stranger.pid), *lock[1:]])
-            )
+            lock_file = postgres.cluster / "postmaster.pid"
+            lines = lock_file.read_text().splitlines()
+            lock_file.write_text("\n".join([str(stranger.pid), *lines[1:]]))
 
             again = postgres.spawn()
             try:

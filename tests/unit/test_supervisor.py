@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -189,11 +188,3 @@ class TestReaper:
 
             assert child.poll() is None
             child.kill()
-
-
-class TestWaitUntil:
-    def test_gives_up_in_time(self) -> None:
-        started = time.monotonic()
-
-        assert not processes.wait_until(lambda: False, seconds=0.1)
-        assert time.monotonic() - started >= 0.1
