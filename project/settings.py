@@ -180,7 +180,16 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "apps.tenancy.http.handler.handle",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
-SPECTACULAR_SETTINGS = {"TITLE": "NOC Broadcaster", "VERSION": "1", "SERVE_INCLUDE_SCHEMA": False}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "NOC Broadcaster",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "TicketStatus": "apps.helpdesk.status.Status",
+        "Priority": "apps.helpdesk.status.Priority",
+        "FindingStatus": "apps.noc.models.Finding.Status",
+    },
+}
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Token", "TOKEN_TTL": None}
 
 # --- Logs ------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from apps.helpdesk.rows import TicketRow, row, values
 from apps.helpdesk.status import Priority, Status
 from apps.tenancy.access import Access
 from apps.tenancy.http.bodies import Id, Known
+from apps.tenancy.http.openapi import page_of
 from apps.tenancy.http.paging import NewestFirst, PageQuery, query
 from apps.tenancy.http.problems import Problem, not_found
 from apps.tenancy.http.scoped import ScopedView
@@ -65,7 +66,9 @@ class StatusChange(Known):
 class TicketsView(ScopedView):
     """The tickets in scope, newest first."""
 
-    @extend_schema(parameters=[TicketQuery], responses=TicketRow(many=True))
+    @extend_schema(
+        operation_id="tickets_list", parameters=[TicketQuery], responses=page_of(TicketRow)
+    )
     def get(self, request: Request) -> Response:
         asked = query(TicketQuery, request)
         tickets = visible(self.access)

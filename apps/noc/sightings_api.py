@@ -12,6 +12,7 @@ from apps.helpdesk.api import checked, site_in_scope
 from apps.noc.models import Anomaly, Finding, Severity
 from apps.tenancy.access import Access
 from apps.tenancy.http.bodies import Id, Known
+from apps.tenancy.http.openapi import page_of
 from apps.tenancy.http.paging import NewestFirst, PageQuery, query
 from apps.tenancy.http.problems import Problem
 from apps.tenancy.http.scoped import ScopedView
@@ -60,7 +61,7 @@ class NewAnomaly(NewSighting):
 class FindingsView(ScopedView):
     """What checks found to be wrong."""
 
-    @extend_schema(parameters=[PageQuery], responses=FindingRow(many=True))
+    @extend_schema(parameters=[PageQuery], responses=page_of(FindingRow))
     def get(self, request: Request) -> Response:
         return listed(self, Finding.objects.all(), FindingRow)
 
@@ -75,7 +76,7 @@ class FindingsView(ScopedView):
 class AnomaliesView(ScopedView):
     """Metrics that were not where they were expected."""
 
-    @extend_schema(parameters=[PageQuery], responses=AnomalyRow(many=True))
+    @extend_schema(parameters=[PageQuery], responses=page_of(AnomalyRow))
     def get(self, request: Request) -> Response:
         return listed(self, Anomaly.objects.all(), AnomalyRow)
 
