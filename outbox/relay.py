@@ -199,6 +199,7 @@ def _publish(session: Session, lane: int, done: Round) -> None:
         missed = sum(slice_.last - slice_.after for slice_ in done.behind)
         if missed <= settings.push_rounds * settings.batch:
             rows = [*_read_slices(connection, done.behind), *done.rows]
+            rows.sort(key=lambda row: (row.stream, row.seq))
         else:  # long ago in the eyes of a live client, which has read it from the log by now
             logger.warning("Backlog not pushed", extra={"lane": lane, "events": missed})
     try:
