@@ -205,7 +205,7 @@ class Drainer:
 
 
 class HandDrainer:
-    """The relay's own statements, one at a time: for what no honest drainer does, or how it dies."""
+    """The relay's own statements, one at a time: what no honest drainer does, or how it dies."""
 
     def __init__(self, connection: psycopg.Connection[Any], lane: int) -> None:
         self.connection = psycopg.ClientCursor(connection)

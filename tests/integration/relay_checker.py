@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -188,7 +189,7 @@ def _settled(evidence: Evidence) -> Iterator[str]:
 
 def _time_rises(evidence: Evidence) -> Iterator[str]:
     for stream, entries in _by_stream(evidence.log).items():
-        for earlier, later in zip(entries, entries[1:], strict=False):
+        for earlier, later in pairwise(entries):
             if later.recorded_at < earlier.recorded_at:
                 yield f"time falls: {stream} {later.seq} is older than {earlier.seq}"
 
