@@ -89,6 +89,7 @@ class TicketAdmin(ScopedAdmin):
     search_fields = ["ticket_no__exact"]
     search_help_text = "The whole ticket number, like SITE001#42."
     ordering = ["-id"]
+    sortable_by = ()  # newest first has an index; other orders would sort every ticket
     readonly_fields = ["ticket_no", "tenant", "version", "created_at", "updated_at"]
     inlines = [NoteInline]
     actions = ["mark_in_progress", "mark_resolved"]
@@ -141,4 +142,4 @@ class TicketAdmin(ScopedAdmin):
                 self.message_user(request, f"{ticket_no}: {error}", messages.WARNING)
         if changed:
             text = ngettext("%d ticket is now %s.", "%d tickets are now %s.", changed)
-            self.message_user(request, text % (changed, to.label), messages.SUCCESS)
+            self.message_user(request, text % (changed, to.label.lower()), messages.SUCCESS)

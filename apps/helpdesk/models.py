@@ -27,7 +27,7 @@ class Ticket(Versioned, Captured):
     site = models.ForeignKey(
         Site, on_delete=models.PROTECT, related_name="tickets", db_index=False, db_constraint=False
     )
-    ticket_no = models.CharField(max_length=64, verbose_name="ticket", help_text="SITE001#42")
+    ticket_no = models.CharField(max_length=64, verbose_name="ticket")  # like SITE001#42
     status = models.CharField(
         max_length=16, choices=Status, default=Status.NEW, db_default=Status.NEW
     )

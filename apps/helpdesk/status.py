@@ -4,19 +4,19 @@ from django.db import models
 
 
 class Status(models.TextChoices):
-    NEW = "NEW", "new"
-    IN_PROGRESS = "IN_PROGRESS", "in progress"
-    ON_HOLD = "ON_HOLD", "on hold"
-    RESOLVED = "RESOLVED", "resolved"
-    CLOSED = "CLOSED", "closed"
-    CANCELLED = "CANCELLED", "cancelled"
+    NEW = "NEW", "New"
+    IN_PROGRESS = "IN_PROGRESS", "In progress"
+    ON_HOLD = "ON_HOLD", "On hold"
+    RESOLVED = "RESOLVED", "Resolved"
+    CLOSED = "CLOSED", "Closed"
+    CANCELLED = "CANCELLED", "Cancelled"
 
 
 class Priority(models.TextChoices):
-    LOW = "LOW", "low"
-    MEDIUM = "MEDIUM", "medium"
-    HIGH = "HIGH", "high"
-    CRITICAL = "CRITICAL", "critical"
+    LOW = "LOW", "Low"
+    MEDIUM = "MEDIUM", "Medium"
+    HIGH = "HIGH", "High"
+    CRITICAL = "CRITICAL", "Critical"
 
 
 # On the board until somebody closes or cancels it.

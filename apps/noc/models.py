@@ -28,10 +28,10 @@ def _captured(type_: str, subject: str, payload: dict[str, str]) -> Any:
 
 
 class Severity(models.TextChoices):
-    LOW = "LOW", "low"
-    MEDIUM = "MEDIUM", "medium"
-    HIGH = "HIGH", "high"
-    CRITICAL = "CRITICAL", "critical"
+    LOW = "LOW", "Low"
+    MEDIUM = "MEDIUM", "Medium"
+    HIGH = "HIGH", "High"
+    CRITICAL = "CRITICAL", "Critical"
 
 
 class Sighting(Captured):
@@ -70,10 +70,10 @@ class Finding(Sighting):
     """Something that a check found to be wrong."""
 
     class Status(models.TextChoices):
-        NEW = "NEW", "new"
-        ACKNOWLEDGED = "ACKNOWLEDGED", "acknowledged"
-        RESOLVED = "RESOLVED", "resolved"
-        FALSE_POSITIVE = "FALSE_POSITIVE", "false positive"
+        NEW = "NEW", "New"
+        ACKNOWLEDGED = "ACKNOWLEDGED", "Acknowledged"
+        RESOLVED = "RESOLVED", "Resolved"
+        FALSE_POSITIVE = "FALSE_POSITIVE", "False positive"
 
     title = models.CharField(max_length=200)
     status = models.CharField(

@@ -5,33 +5,74 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('helpdesk', '0002_ticket_site_of_tenant'),
-        ('tenancy', '0001_initial'),
+        ("helpdesk", "0002_ticket_site_of_tenant"),
+        ("tenancy", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ImportedIncident',
+            name="ImportedIncident",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.CharField(help_text='INC0000045', max_length=64, unique=True)),
-                ('status', models.CharField(choices=[('NEW', 'new'), ('IN_PROGRESS', 'in progress'), ('ON_HOLD', 'on hold'), ('RESOLVED', 'resolved'), ('CLOSED', 'closed'), ('CANCELLED', 'cancelled')], max_length=16)),
-                ('priority', models.CharField(max_length=16)),
-                ('updated_at', models.DateTimeField()),
-                ('mod_count', models.PositiveIntegerField()),
-                ('nth', models.PositiveIntegerField()),
-                ('applied', models.PositiveIntegerField(default=1, help_text='Counts the rows that changed something; two runs at once notice by it.')),
-                ('ticket', models.ForeignKey(help_text='Null: it was deleted.', null=True, on_delete=django.db.models.deletion.SET_NULL, to='helpdesk.ticket')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.CharField(help_text="INC0000045", max_length=64, unique=True)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("NEW", "New"),
+                            ("IN_PROGRESS", "In progress"),
+                            ("ON_HOLD", "On hold"),
+                            ("RESOLVED", "Resolved"),
+                            ("CLOSED", "Closed"),
+                            ("CANCELLED", "Cancelled"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("priority", models.CharField(max_length=16)),
+                ("updated_at", models.DateTimeField()),
+                ("mod_count", models.PositiveIntegerField()),
+                ("nth", models.PositiveIntegerField()),
+                (
+                    "applied",
+                    models.PositiveIntegerField(
+                        default=1,
+                        help_text="Counts the rows that changed something; two runs at once notice by it.",
+                    ),
+                ),
+                (
+                    "ticket",
+                    models.ForeignKey(
+                        help_text="Null: it was deleted.",
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to="helpdesk.ticket",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ImportedLocation',
+            name="ImportedLocation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('location', models.CharField(max_length=100, unique=True)),
-                ('site', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='tenancy.site')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("location", models.CharField(max_length=100, unique=True)),
+                (
+                    "site",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, to="tenancy.site"
+                    ),
+                ),
             ],
         ),
     ]

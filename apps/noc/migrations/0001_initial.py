@@ -30,10 +30,10 @@ class Migration(migrations.Migration):
                     "severity",
                     models.CharField(
                         choices=[
-                            ("LOW", "low"),
-                            ("MEDIUM", "medium"),
-                            ("HIGH", "high"),
-                            ("CRITICAL", "critical"),
+                            ("LOW", "Low"),
+                            ("MEDIUM", "Medium"),
+                            ("HIGH", "High"),
+                            ("CRITICAL", "Critical"),
                         ],
                         db_default="MEDIUM",
                         default="MEDIUM",
@@ -45,10 +45,10 @@ class Migration(migrations.Migration):
                     "status",
                     models.CharField(
                         choices=[
-                            ("NEW", "new"),
-                            ("ACKNOWLEDGED", "acknowledged"),
-                            ("RESOLVED", "resolved"),
-                            ("FALSE_POSITIVE", "false positive"),
+                            ("NEW", "New"),
+                            ("ACKNOWLEDGED", "Acknowledged"),
+                            ("RESOLVED", "Resolved"),
+                            ("FALSE_POSITIVE", "False positive"),
                         ],
                         db_default="NEW",
                         default="NEW",
@@ -98,10 +98,10 @@ class Migration(migrations.Migration):
                     "severity",
                     models.CharField(
                         choices=[
-                            ("LOW", "low"),
-                            ("MEDIUM", "medium"),
-                            ("HIGH", "high"),
-                            ("CRITICAL", "critical"),
+                            ("LOW", "Low"),
+                            ("MEDIUM", "Medium"),
+                            ("HIGH", "High"),
+                            ("CRITICAL", "Critical"),
                         ],
                         db_default="MEDIUM",
                         default="MEDIUM",
