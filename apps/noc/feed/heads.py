@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
-from django.db import Error
-
 from apps.noc.feed import database
 from outbox import log
 
@@ -57,7 +55,7 @@ class Heads:
             await asyncio.sleep(EVERY_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
             try:
                 found = await database.run(log.heads, list(self._watchers))
-            except Error:
+            except Exception:  # whatever it is, the next look is in two seconds
                 logger.warning("The heads of the log could not be read", exc_info=True)
                 continue
             for stream, (epoch, head) in found.items():

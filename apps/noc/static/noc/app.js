@@ -60,6 +60,7 @@ feed.addEventListener("snapshot", ({ detail }) => board.replace(detail.tickets))
 feed.addEventListener("event", ({ detail }) => {
   board.apply(detail.frame);
   activity.add(detail.frame);
+  if (!by("state-age").textContent.startsWith("last")) showAge(); // from then on the clock does it
 });
 feed.addEventListener("state", ({ detail }) => showState(detail));
 feed.addEventListener("trouble", ({ detail }) => notice(detail.text));

@@ -137,8 +137,11 @@ export class Board {
   #orderSoon() {
     if (scrollY >= SCROLLED_PX) return this.#showHeld();
     const wait = this.#orderedAt + ORDER_MS - performance.now();
-    if (wait <= 0) this.#order();
-    else this.#orderTimer ||= setTimeout(() => this.#orderSoon(), wait);
+    if (wait <= 0) return this.#order();
+    this.#orderTimer ||= setTimeout(() => {
+      this.#orderTimer = 0; // timers may fire a little early; then this waits once more
+      this.#orderSoon();
+    }, wait);
   }
 
   #order() {
