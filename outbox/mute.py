@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import connections
+from psycopg.pq import TransactionStatus
 
 from outbox.errors import NotInTransaction
 
@@ -25,8 +26,13 @@ def mute(*, reason: str, using: str = "default") -> Iterator[None]:
     if not reason.strip():
         raise ValueError("mute() needs a reason: say what is being loaded, and why without events")
     with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(current_setting('outbox.mute', true), '')")
+        (outer,) = cursor.fetchone()
         cursor.execute("SELECT outbox_mute(%s)", [reason])
-        yield
-        # After an error the transaction is over for writes, and the setting dies with it.
-        if not connection.needs_rollback:
-            cursor.execute("SELECT set_config('outbox.mute', '', true)")
+        try:
+            yield
+        finally:
+            # After an error of the database nothing but a rollback is possible, which takes the
+            # setting along. Any other error may be caught, and the transaction goes on.
+            if connection.connection.info.transaction_status is TransactionStatus.INTRANS:
+                cursor.execute("SELECT set_config('outbox.mute', %s, true)", [outer])
