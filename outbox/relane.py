@@ -25,12 +25,18 @@ def relane(lanes: int, *, using: str = "default") -> int:
             "CREATE OR REPLACE FUNCTION outbox_lanes() RETURNS integer "
             f"LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT {lanes:d}'"
         )
-        cursor.execute("DELETE FROM outbox_lane WHERE lane >= %s", [lanes])
+        # A kept plan holds the old count as a constant and is made anew only when the function that
+        # it took in changes: an ALTER that alters nothing is such a change.
+        cursor.execute("ALTER FUNCTION outbox_lane_of(text) IMMUTABLE")
+        # A round above all that were: no session may take a lane for the one that it remembers.
         cursor.execute(
-            "INSERT INTO outbox_lane (lane) SELECT generate_series(0, %s - 1) "
-            "ON CONFLICT (lane) DO UPDATE SET low_id = 0, mark_id = 0, mark_xid = NULL",
+            "INSERT INTO outbox_lane AS l (lane, round) "
+            "SELECT generate_series(0, %s - 1), (SELECT max(round) + 1 FROM outbox_lane) "
+            "ON CONFLICT (lane) DO UPDATE "
+            "SET round = EXCLUDED.round, low_id = 0, mark_id = 0, mark_xid = NULL",
             [lanes],
         )
+        cursor.execute("DELETE FROM outbox_lane WHERE lane >= %s", [lanes])
         cursor.execute("UPDATE outbox_stream SET lane = outbox_lane_of(name)")
         cursor.execute(
             "UPDATE outbox_message SET lane = outbox_lane_of(stream) "
