@@ -3,7 +3,7 @@
 import logging
 from datetime import date, datetime, timedelta
 
-from django.db import connections
+from django.db import IntegrityError, connections, transaction
 
 from outbox import sql
 from outbox.conf import outbox_settings
@@ -12,12 +12,23 @@ logger = logging.getLogger("outbox.partitions")
 
 
 def ensure_ahead(*, now: datetime, using: str = "default") -> int:
-    """Make the partitions of today and the days ahead; return how many were missing."""
+    """
+    Make the partitions of today and the days ahead; return how many were made.
+
+    A day whose first rows came before its partition stays in the default one; it is logged.
+    """
     made = 0
     for offset in range(outbox_settings().partitions_ahead_days + 1):
-        with connections[using].cursor() as cursor:
-            cursor.execute(sql.ADD_PARTITION, {"day": now.date() + timedelta(days=offset)})
-            made += bool(cursor.fetchone()[0])
+        day = now.date() + timedelta(days=offset)
+        try:
+            with transaction.atomic(using=using), connections[using].cursor() as cursor:
+                cursor.execute(sql.ADD_PARTITION, {"day": day})
+                made += bool(cursor.fetchone()[0])
+        except IntegrityError:  # as PostgreSQL calls rows that the new partition should hold
+            logger.warning(
+                f"The default partition has rows of {day}, which gets none of its own",
+                extra={"day": str(day)},
+            )
     return made
 
 
