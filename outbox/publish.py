@@ -13,6 +13,8 @@ from outbox import sql
 from outbox.errors import BadEvent, NotInTransaction
 from outbox.wake import wake
 
+STREAM_BYTES = 255  # the log's index on (stream, seq) could not hold any length
+
 _NUL = re.compile(
     r"(?<!\\)(?:\\\\)*\\u0000"
 )  # an escaped NUL, not an escaped backslash before u0000
@@ -44,8 +46,10 @@ def publish(
             "publish() needs the transaction of the change: wrap both in one atomic block"
         )
     for name, value in (("type", type), ("stream", stream), ("subject", subject)):
-        if not value or "\x00" in value:
-            raise BadEvent(f"{name} is {value!r}: give a non-empty text without NUL")
+        if not value or "\x00" in value or not _has_utf8(value):
+            raise BadEvent(f"{name} is {value!r}: give a non-empty text without NUL, in UTF-8")
+    if (length := len(stream.encode())) > STREAM_BYTES:
+        raise BadEvent(f"stream has {length:,} bytes: give at most {STREAM_BYTES}")
     with connection.cursor() as cursor:
         cursor.execute(
             sql.PUBLISH,
@@ -65,11 +69,21 @@ def publish(
     return UUID(str(event_id))
 
 
+def _has_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
+
+
 def _encode(payload: Mapping[str, Any]) -> str:
+    if not isinstance(payload, Mapping):
+        raise BadEvent(f"the payload is {type(payload).__name__}: give a mapping, a JSON object")
     try:
         text = json.dumps(dict(payload), cls=DjangoJSONEncoder, allow_nan=False, ensure_ascii=False)
         text.encode()  # a lone surrogate has no UTF-8
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise BadEvent(f"the payload is no JSON object that can be stored: {error}") from error
     if _NUL.search(text):
         raise BadEvent("the payload holds a NUL character, which PostgreSQL cannot store")
