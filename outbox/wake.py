@@ -25,11 +25,9 @@ def wake(stream: str | None, *, using: str = "default") -> None:
     ``None`` means that the streams are not known (a bulk write): any lane may have work.
     """
     lane = None if stream is None else lane_of(stream, outbox_settings().lanes)
-    connection = connections[using]
-    open_savepoints = set(connection.savepoint_ids)
-    # The stubs know two of the three members: savepoint ids, function, robust.
-    for savepoints, hook, *_ in connection.run_on_commit:
-        # A hook of an inner, already released savepoint may still be rolled back with it.
-        if isinstance(hook, _Nudge) and hook.lane == lane and set(savepoints) <= open_savepoints:
+    # One is enough, in whichever savepoint it was made: that one is open, or released into one that
+    # is, so a rollback that takes it along takes this write along too.
+    for _, hook, *_ in connections[using].run_on_commit:
+        if isinstance(hook, _Nudge) and hook.lane == lane:
             return
     transaction.on_commit(_Nudge(lane), using=using, robust=True)
