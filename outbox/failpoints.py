@@ -43,18 +43,25 @@ def arm(spec: str) -> None:
     Arm points from text like ``recorded=kill:0.05,published=raise``; an empty text disarms all.
 
     Raises:
-        BadSettings: a point or an action is unknown.
+        BadSettings: a point or an action is unknown, or a probability is not within 0 and 1;
+            what was armed stays so.
     """
-    _armed.clear()
+    armed: dict[str, tuple[Callable[[], None], float]] = {}
     for item in filter(None, spec.split(",")):
         point, _, action = item.partition("=")
         name, _, probability = action.partition(":")
-        if point not in POINTS or name not in ACTIONS:
+        try:
+            chance = float(probability or 1)
+        except ValueError:
+            chance = -1
+        if point not in POINTS or name not in ACTIONS or not 0 <= chance <= 1:
             raise BadSettings(
                 f"failpoint {item!r}: use point=action[:probability] with a point of "
                 f"{sorted(POINTS)} and an action of {sorted(ACTIONS)}"
             )
-        _armed[point] = (ACTIONS[name], float(probability or 1))
+        armed[point] = (ACTIONS[name], chance)
+    _armed.clear()
+    _armed.update(armed)
 
 
 def hit(point: str) -> None:
