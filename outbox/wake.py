@@ -9,10 +9,10 @@ from outbox.lanes import lane_of
 class _Nudge:
     """One pending hint; a class of our own so that a transaction keeps one per lane."""
 
-    __qualname__ = "outbox.wake"  # Django's robust hooks print it when one fails
-
     def __init__(self, lane: int | None) -> None:
         self.lane = lane
+        # Django prints it when a robust hook fails, and takes it for granted.
+        self.__qualname__ = type(self).__qualname__
 
     def __call__(self) -> None:
         outbox_settings().nudge(None if self.lane is None else (self.lane,))
