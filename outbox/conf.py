@@ -36,10 +36,14 @@ class OutboxSettings:
             ("keep_days", 1, 36_500),
         ):
             value = getattr(self, name)
-            if not isinstance(value, int) or not low <= value <= high:
+            if type(value) is not int or not low <= value <= high:
                 raise BadSettings(
                     f"OUTBOX[{name!r}] is {value!r}: use a whole number, {low:,} to {high:,}"
                 )
+        for name in ("sink", "waker"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value:
+                raise BadSettings(f"OUTBOX[{name!r}] is {value!r}: give a dotted path")
 
     @cached_property
     def deliver(self) -> Sink:
