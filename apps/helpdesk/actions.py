@@ -41,11 +41,14 @@ def create_ticket(
     priority: str = Priority.MEDIUM,
     actor: User | None = None,
     status: str = Status.NEW,
+    reason: str = "",
     ticket_no: str | None = None,
     assigned_to: User | None = None,
 ) -> Ticket:
     """
     Create a ticket in ``site``, numbered by the site unless ``ticket_no`` is given.
+
+    ``reason`` is what a ticket that begins ON_HOLD waits for.
 
     Raises:
         WrongTenant: the assignee is not of the site's tenant.
@@ -55,6 +58,7 @@ def create_ticket(
         site=site,
         ticket_no=ticket_no or "",
         status=status,
+        hold_reason=reason.strip()[:200] if status == Status.ON_HOLD else "",
         priority=priority,
         assigned_to=assigned_to,
         description=description,

@@ -79,6 +79,7 @@ class Desk:
             description=fill(self.dice.choice(traffic_words.DESCRIPTIONS), self.dice),
             priority=pick(traffic.PRIORITY, self.dice),
             status=status,
+            reason=self.dice.choice(traffic_words.AWAITED),
             actor=self._somebody(place),
         )
         self._take(ticket.pk, status, place.site.pk)

@@ -326,6 +326,12 @@ class TestTickets:
         ticket = Ticket.objects.get()
         assert (ticket.status, ticket.hold_reason, ticket.version) == ("ON_HOLD", "Vendor", 2)
 
+    def test_may_begin_on_hold(self, export, capsys):
+        replay(export("INC1,Awaiting Vendor,0,29-02-2016 01:23,Location 1,4 - Low"), capsys=capsys)
+
+        ticket = Ticket.objects.get()
+        assert (ticket.status, ticket.hold_reason) == ("ON_HOLD", "Vendor")
+
     def test_that_an_operator_changed_are_not_set_back(self, export, capsys):
         lines = [
             "INC1,New,0,29-02-2016 01:23,Location 1,4 - Low",

@@ -136,6 +136,7 @@ class Replay:
                     description=row.description,
                     priority=priority,
                     status=row.status,
+                    reason=row.awaited,
                     ticket_no=f"{site.code}#{row.number}",
                 )
                 history = History(ticket.pk, row.status, priority, row.place, 1)
