@@ -1,0 +1,102 @@
+"""The README's examples work as they are printed; only the port is another one."""
+
+import re
+import select
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage
+
+from tests.compose_file import ROOT
+from tests.e2e.running import Running
+
+SYNCED = """
+socket.addEventListener("message", ({ data }) => { window.synced ||= data.includes('"synced"'); });
+"""
+
+
+def example(language: str, containing: str) -> str:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+    (found,) = [block for block in blocks if containing in block]
+    return str(found)
+
+
+@pytest.fixture
+def operator(seed: dict[str, Any]) -> dict[str, Any]:
+    """The operator of every site of the first tenant, which is the one that the example uses."""
+    users = seed["tenants"][0]["users"]
+    user: dict[str, Any] = next(u for u in users if u["username"].startswith("operator"))
+    return user
+
+
+@pytest.fixture
+def new_ticket(stack: Running, seed: dict[str, Any]) -> Callable[[], int]:
+    def create() -> int:
+        tenant = seed["tenants"][0]
+        with psycopg.connect(stack["database_url"]) as session:
+            row = session.execute(
+                "INSERT INTO helpdesk_ticket (tenant_id, site_id, ticket_no)"
+                " VALUES (%s, %s, 'README#' || gen_random_uuid()) RETURNING id",
+                [tenant["id"], tenant["sites"][0]["id"]],
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    return create
+
+
+class TestExamples:
+    def test_publish_what_python_receives(self, stack: Running, operator: dict[str, Any]) -> None:
+        receive = example("python", "websockets.sync.client")
+        assert "ws://127.0.0.1:8000/" in receive
+        receive = receive.replace("ws://127.0.0.1:8000", stack["http"].replace("http", "ws", 1))
+        process = subprocess.Popen(
+            [sys.executable, "-c", receive, operator["token"]], stdout=subprocess.PIPE, bufsize=0
+        )
+        assert process.stdout is not None
+        try:
+            for _ in range(5):  # what was published before it connected, it does not get
+                stack.manage("shell", "-c", example("python", "outbox.publish"))
+                if select.select([process.stdout], [], [], 10)[0]:
+                    break
+            lines = [process.stdout.readline().split() for _ in range(2)]
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+        assert [line[1] for line in lines] == [b"finding_created", b"anomaly_detected"]
+        assert int(lines[1][0]) == int(lines[0][0]) + 1
+
+    def test_receive_in_the_browser(
+        self,
+        stack: Running,
+        operator: dict[str, Any],
+        new_ticket: Callable[[], int],
+        browser: Browser,
+    ) -> None:
+        ticket_id = new_ticket()
+        with browser.new_context(bypass_csp=True) as context:  # as the browser's console does
+            page = context.new_page()
+            page.goto(f"{stack['http']}/login/")
+            page.fill("input[name=username]", operator["username"])
+            page.fill("input[name=password]", operator["password"])
+            page.click("button")
+            page.wait_for_url(f"{stack['http']}/")
+            page.evaluate(example("js", "new WebSocket") + SYNCED)
+            page.wait_for_function("window.synced")
+
+            def shown(message: ConsoleMessage) -> bool:
+                return "NEW → IN_PROGRESS" in message.text
+
+            with (
+                page.expect_console_message(shown, timeout=30_000),
+                psycopg.connect(stack["database_url"]) as session,
+            ):
+                session.execute(
+                    "UPDATE helpdesk_ticket SET status = 'IN_PROGRESS' WHERE id = %s", [ticket_id]
+                )
