@@ -50,6 +50,12 @@ END $$
 """
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    stress = parser.getgroup("stress", "the relay under load and kills")
+    stress.addoption("--stress-seconds", default="12", help="how long its load lasts (default 12)")
+    stress.addoption("--stress-seed", default="1", help="of its random choices (default 1)")
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(
     request: pytest.FixtureRequest, django_test_environment: None, django_db_blocker: object

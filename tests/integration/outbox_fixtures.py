@@ -358,6 +358,10 @@ class Bench:
             [lane],
         )
 
+    def resume_all(self) -> None:
+        """Let the pauses of all lanes be over."""
+        self.admin.execute("UPDATE outbox_lane SET publish_after = NULL")
+
     def log(self, stream: str = STREAM) -> list[tuple[int, str]]:
         """Return (seq, name of the change) of a stream, in order."""
         return self.all(
