@@ -51,12 +51,9 @@ def logging_config(*, format_: str, level: str, instance: str) -> dict[str, Any]
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
+        # Their own handlers would print each line a second time, in another shape.
         "loggers": {
-            # Two lines per task: Flower and the metrics tell that better.
-            "celery.worker.strategy": {"level": "WARNING"},
-            "celery.app.trace": {"level": "WARNING"},
-            # Django's own handler would print each line a second time.
-            "django": {"handlers": [], "level": level, "propagate": True},
-            "django.server": {"handlers": [], "level": level, "propagate": True},
+            name: {"handlers": [], "level": level, "propagate": True}
+            for name in ("django", "django.server", "uvicorn", "uvicorn.access", "uvicorn.error")
         },
     }
