@@ -190,6 +190,10 @@ class Drainer:
             DEADLINE_SECONDS
         )
 
+    def call(self, function: Callable[[], Any]) -> Any:
+        """Run ``function`` in its thread, where its session is."""
+        return self._thread.submit(function).result(DEADLINE_SECONDS)
+
     def pid(self) -> int:
         """The process id of its backend; only while it is idle."""
 
@@ -197,7 +201,7 @@ class Drainer:
             with relay_session() as session:
                 return session.connection.info.backend_pid
 
-        return self._thread.submit(ask).result(DEADLINE_SECONDS)
+        return int(self.call(ask))
 
     def close(self) -> None:
         self._thread.submit(close_session).result(DEADLINE_SECONDS)
