@@ -58,11 +58,14 @@ SELECT name, published_seq, last_seq FROM outbox_stream
 # statement runs after the lane is locked, so its snapshot holds all that earlier holders left.
 # recorded_at is the clock of this statement, not of the transaction (which began before a wait).
 # `fact` and `moved` keep the low-water id, see Note [Low water] in outbox.relay; `seen` is
-# the greatest id that this session recorded in transactions that have committed.
+# the greatest id that this session recorded in transactions that have committed. Whether the look
+# was cut short is told by the rows asked for: somebody may delete one of them meanwhile.
 RECORD = """
-WITH picked AS (
-  DELETE FROM outbox_message WHERE lane = %(lane)s AND id = ANY (ARRAY(
-    SELECT id FROM outbox_message WHERE lane = %(lane)s AND id > %(low)s ORDER BY id LIMIT %(n)s))
+WITH asked_for AS MATERIALIZED (
+  SELECT id FROM outbox_message WHERE lane = %(lane)s AND id > %(low)s ORDER BY id LIMIT %(n)s),
+picked AS (
+  DELETE FROM outbox_message
+   WHERE lane = %(lane)s AND id = ANY (ARRAY(SELECT id FROM asked_for))
   RETURNING *),
 counted AS (SELECT stream, count(*) AS n FROM picked GROUP BY stream),
 heads AS (
@@ -82,11 +85,12 @@ logged AS (
     FROM picked p JOIN counted c USING (stream) JOIN heads h ON h.name = p.stream
   RETURNING *),
 look AS (SELECT count(*) AS n, coalesce(max(id), 0) AS top FROM picked),
+asked AS (SELECT count(*) AS n, max(id) AS top FROM asked_for),
 fact AS (
   SELECT k.lane, look.n, k.mark_id <= k.low_id AS unmarked,
          coalesce(k.mark_xid <= pg_snapshot_xmin(pg_current_snapshot()), false)
-           AND (look.n < %(n)s OR look.top >= k.mark_id) AS settled
-    FROM outbox_lane k CROSS JOIN look WHERE k.lane = %(lane)s),
+           AND (asked.n < %(n)s OR asked.top >= k.mark_id) AS settled
+    FROM outbox_lane k CROSS JOIN look CROSS JOIN asked WHERE k.lane = %(lane)s),
 moved AS (
   UPDATE outbox_lane l SET
       round = l.round + (f.n > 0)::int,

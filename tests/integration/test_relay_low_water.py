@@ -27,7 +27,7 @@ XMAX_AS_MARK = changed(
     "mark_xid = CASE WHEN f.settled OR f.unmarked THEN pg_current_xact_id()",
     "mark_xid = CASE WHEN f.settled OR f.unmarked THEN pg_snapshot_xmax(pg_current_snapshot())",
 )
-PROMOTED_BY_A_CUT_LOOK = changed("AND (look.n < %(n)s OR look.top >= k.mark_id)", "")
+PROMOTED_BY_A_CUT_LOOK = changed("AND (asked.n < %(n)s OR asked.top >= k.mark_id)", "")
 FAR = 5_000  # the first message id of a test, far enough above the low water to mark it
 
 
@@ -126,6 +126,29 @@ class TestLowWater:
         full_look(bench)
 
         assert (not bench.findings()) == holds, bench.findings()
+
+    def test_is_not_raised_by_a_cut_look_of_which_somebody_deletes_a_row(self, bench):
+        """What was looked at counts, not what was left to be recorded."""
+        bench.configure(batch=2)
+        one, two = bench.tickets(2)
+        bench.next_id(FAR)
+        drainer = bench.drainer()
+        slow = bench.writer().begin().change(one, one, one)
+        bench.write(two)
+        drainer.drain()  # records it, and marks it
+        slow.commit()
+        deleting = bench.connect()
+        deleting.execute("BEGIN")
+        deleting.execute("DELETE FROM outbox_message WHERE id = %s", [FAR])
+
+        drainer.start()
+        bench.wait_for_lock("outbox_message")
+        deleting.execute("COMMIT")
+        drainer.result()
+        drainer.drain()
+
+        assert bench.one("SELECT count(*) FROM outbox_message") == 0
+        assert relay.find_below_low_water() == []
 
     def test_rises_when_the_writers_of_lower_ids_have_ended(self, bench):
         (one,) = bench.tickets(1)
