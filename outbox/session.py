@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import psycopg
 from django.db import connections
 
+from outbox.epoch import renew_if_moved_by
 from outbox.safety import check_database
 
 
@@ -79,6 +80,7 @@ def _connect(using: str) -> Session:
     connection.prepare_threshold = None  # works behind PgBouncer in transaction mode
     try:
         check_database(connection)
+        renew_if_moved_by(connection)
     except BaseException:
         connection.close()
         raise

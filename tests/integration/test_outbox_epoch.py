@@ -55,6 +55,20 @@ class TestRenewing:
         assert {row.epoch for row in log.read(STREAM, 0, 10)} == {renewed}
         assert log.head(STREAM).epoch == log.head("nobody").epoch == renewed
 
+    def test_is_done_before_a_new_session_of_the_relay_records(self, bench):
+        """Numbers that the old server gave after the copy must not be given again as its own."""
+        (one,) = bench.tickets(1)
+        bench.write(one)
+        bench.drainer().drain()
+        (before,) = epochs(bench)
+        bench.admin.execute(ANOTHER_TIMELINE)
+        bench.write(one)
+        bench.drainer().drain()
+
+        (after,) = epochs(bench)
+        assert after != before
+        assert [str(row.epoch) for row in bench.sink.rows] == [before, after]
+
     def test_waits_for_a_round_in_progress(self, bench):
         bench.write(*bench.tickets(1))
         hand = bench.hand_drainer()
