@@ -5,9 +5,11 @@ The plain and the seed's variant run on a twin of the ticket table without trigg
 reads the original in ``pre_save`` and broadcasts to both groups in ``post_save``, as its text says.
 """
 
+import random
+import statistics
 import sys
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 from bench import harness
@@ -19,10 +21,11 @@ def main() -> int:
     parser.add_argument("--saves", type=int, default=40, help="saves per variant and round")
     options = parser.parse_args()
     harness.prepare()
-    from django.test.utils import override_settings
+    from django.conf import settings
 
     from apps.helpdesk.models import Ticket
     from bench import seed_path
+    from outbox.conf import outbox_settings
     from worker import wake
     from worker.redis_client import client
 
@@ -49,31 +52,47 @@ def main() -> int:
         save("seed")()
         seed_path.broadcast(tickets["seed"], original)
 
-    def timed(run: Callable[[], None], before: Callable[[], Any] = lambda: None) -> float:
-        total = 0.0
+    def use_waker(path: str) -> None:
+        settings.OUTBOX = {**settings.OUTBOX, "waker": path}
+        outbox_settings.cache_clear()
+        assert outbox_settings().nudge
+
+    def settle(*, flag_set: bool = False, waker: str = "worker.wake.nudge") -> None:
+        """Before each save: earlier nudges are out of the way, and the flag is as it should be."""
+        wake._mailbox().flush(seconds=5)
+        use_waker(waker)
+        if flag_set:
+            client().set(flag, 1, px=60_000)
+        else:
+            client().delete(flag)
+
+    variants: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
+        "plain": (settle, save("plain")),
+        "captured": (lambda: settle(waker="bench.save.no_nudge"), save("captured")),
+        "captured, each waking": (settle, save("captured")),
+        "captured, wake coalesced": (lambda: settle(flag_set=True), save("captured")),
+        "seed, inline broadcast": (settle, seed_save),
+    }
+    figures: dict[str, list[float]] = {name: [] for name in variants}
+    rounds = options.rounds or 15
+    shuffled = random.Random(1)  # whoever comes after the seed's would pay for its threads
+    for number in range(rounds + 1):  # the first is thrown away
+        samples: dict[str, list[float]] = {name: [] for name in variants}
         for _ in range(options.saves):
-            before()
-            began = perf_counter()
-            run()
-            total += perf_counter() - began
-        return total / options.saves * 1e6
-
-    def without_wake() -> float:
-        with override_settings(OUTBOX=quiet_outbox()):
-            return timed(save("captured"))
-
-    figures = harness.interleave(
-        {
-            "plain": lambda: timed(save("plain")),
-            "captured": without_wake,
-            "captured, each waking": lambda: timed(save("captured"), lambda: client().delete(flag)),
-            "captured, wake coalesced": lambda: timed(
-                save("captured"), lambda: client().set(flag, 1, px=60_000)
-            ),
-            "seed, inline broadcast": lambda: timed(seed_save),
-        },
-        rounds=options.rounds or 15,
-    )
+            for name, (before, run) in shuffled.sample(list(variants.items()), len(variants)):
+                before()
+                sleep(0.002)  # what the save before left behind is over
+                began = perf_counter()
+                run()
+                samples[name].append((perf_counter() - began) * 1e6)
+        for name, values in samples.items():
+            if number:
+                figures[name].append(statistics.median(values))
+        print(f"round {number} of {rounds}", end="\r", file=sys.stderr, flush=True)
+    for name, waker in (("captured", "bench.save.no_nudge"), ("waking", "worker.wake.nudge")):
+        settle(waker=waker)
+        figures[f"back to back, {name}"] = [back_to_back(save("captured")) for _ in range(rounds)]
+    print(file=sys.stderr)
     targets = [
         Target(f"{name} / {base}", harness.ratio(figures, name, base), bound, at_most=True)
         for name, base, bound in (
@@ -94,19 +113,12 @@ def wake_lane(tenant_id: int) -> int:
     return lane_of(f"tenant:{tenant_id}", outbox_settings().lanes)
 
 
-def wake_again(flag: str) -> None:
-    """Let the next save's nudge find no flag, with the nudges of earlier saves out of the way."""
-    from worker import wake
-    from worker.redis_client import client
-
-    wake._mailbox().flush(seconds=5)
-    client().delete(flag)
-
-
-def quiet_outbox() -> dict[str, Any]:
-    from django.conf import settings
-
-    return {**settings.OUTBOX, "waker": "bench.save.no_nudge"}
+def back_to_back(run: Callable[[], None], count: int = 40) -> float:
+    """Return the mean time of saves without a pause, the nudging thread beside them. In us."""
+    began = perf_counter()
+    for _ in range(count):
+        run()
+    return (perf_counter() - began) / count * 1e6
 
 
 def no_nudge(lanes: object) -> None:

@@ -3,7 +3,7 @@ Optimistic locking: a row counts its own writes, and a write based on an older r
 
 Python sends the version that it loaded with every save. A trigger compares it with the row's, and
 sets it one higher; ``update()`` and raw SQL do not touch the column, so for them the comparison
-holds and the write is counted too. The new version comes back with the UPDATE itself.
+holds and the write is counted too.
 """
 
 from typing import Any
@@ -13,7 +13,6 @@ import pgtrigger
 from django.db import DatabaseError, connections, models, transaction
 from django.db.models.functions import Now
 from django.db.models.query_utils import DeferredAttribute
-from django.db.models.sql import UpdateQuery
 
 from apps.helpdesk.errors import StaleVersion
 from outbox.capture import PlainTrigger
@@ -143,6 +142,10 @@ class Versioned(models.Model):
         _settle(self)
         return super().__getstate__()
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        _settle(self)  # first: Django sends the columns that the instance holds
+        super().save(*args, **kwargs)
+
     def _do_update(  # type: ignore[override]
         self,
         base_qs: "models.QuerySet[Any]",
@@ -153,35 +156,31 @@ class Versioned(models.Model):
         forced_update: bool,
     ) -> bool:
         """
-        Update the row with the version that was loaded, and take the new one from the answer.
+        Update the row with the version that was loaded; the trigger has set it one higher.
 
         Raises:
             StaleVersion: the row was changed or deleted since it was loaded; nothing was written.
         """
-        _settle(self)
         if "version" not in self.__dict__:  # deferred: this save is not based on any version
             return super()._do_update(base_qs, using, pk_val, values, update_fields, forced_update)
         loaded = self.__dict__["version"]
         if not any(field.name == "version" for field, _, _ in values):
             values = [*values, (self._meta.get_field("version"), None, loaded)]
-        query: UpdateQuery = base_qs.filter(pk=pk_val).query.chain(UpdateQuery)  # type: ignore[assignment]
-        query.add_update_fields(values)
-        sql, params = query.get_compiler(using).as_sql()
         try:
-            with connections[using].cursor() as cursor:
-                cursor.execute(f"{sql} RETURNING version, updated_at", params)
-                row = cursor.fetchone()
+            updated = super()._do_update(
+                base_qs, using, pk_val, values, update_fields, forced_update
+            )
         except DatabaseError as error:
             if getattr(error.__cause__, "sqlstate", None) == CONFLICT:
                 raise StaleVersion(expected=loaded) from error
             raise
-        if row is None:
-            if not self._state.adding:
-                raise StaleVersion(expected=loaded)
-            return False
-        self._bump(using, inserted=False)
-        self.__dict__.update(zip(_COLUMNS, row, strict=True))
-        return True
+        if updated:
+            self._bump(using, inserted=False)
+            self.__dict__["version"] = loaded + 1
+            self.__dict__.pop("updated_at", None)  # the trigger's; read when somebody asks
+        elif not self._state.adding:
+            raise StaleVersion(expected=loaded)
+        return updated
 
     def _do_insert(
         self, manager: Any, using: str, fields: Any, returning_fields: Any, raw: bool

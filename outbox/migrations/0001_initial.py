@@ -8,7 +8,7 @@ TABLES = Path(__file__).with_name("0001_tables.sql").read_text()
 DROP = """
 DROP TABLE event_log, outbox_message, outbox_stream, outbox_lane, outbox_log, outbox_mute CASCADE;
 DROP FUNCTION outbox_lane_of, outbox_lanes, outbox_take_xid, outbox_refuse_change,
-  outbox_add_partition, outbox_drop_partitions, outbox_mute;
+  outbox_add_partition, outbox_drop_partitions, outbox_mute, outbox_is_muted;
 """
 
 

@@ -163,6 +163,13 @@ BEGIN
   PERFORM set_config('outbox.mute', entry::text, true);
   RETURN entry;
 END $$;
+-- Asked by the captures where the setting is not empty.
+CREATE FUNCTION outbox_is_muted() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN EXISTS (SELECT FROM outbox_mute m
+                  WHERE m.id::text = current_setting('outbox.mute', true)
+                    AND m.xid = pg_current_xact_id_if_assigned());
+END $$;
 
 SELECT outbox_add_partition((clock_timestamp() AT TIME ZONE 'UTC')::date + n)
   FROM generate_series(0, 7) n;
