@@ -69,7 +69,8 @@ def main() -> int:
         [*celery, "-Q", "celery,outbox", "--loglevel", "WARNING", "--without-gossip"],
     ]
     children = [
-        subprocess.Popen(command, env=os.environ, start_new_session=True) for command in commands
+        subprocess.Popen(command, env=os.environ, stdout=sys.stderr, start_new_session=True)
+        for command in commands
     ]
     try:
         ours = Client(
