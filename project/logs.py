@@ -51,9 +51,17 @@ def logging_config(*, format_: str, level: str, instance: str) -> dict[str, Any]
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
-        # Their own handlers would print each line a second time, in another shape.
         "loggers": {
-            name: {"handlers": [], "level": level, "propagate": True}
-            for name in ("django", "django.server", "uvicorn", "uvicorn.access", "uvicorn.error")
+            # Their own handlers would print each line a second time, in another shape.
+            **{
+                name: {"handlers": [], "level": level, "propagate": True}
+                for name in (
+                    *("django", "django.server"),
+                    *("uvicorn", "uvicorn.access", "uvicorn.error"),
+                )
+            },
+            # Two lines per task, many times a second: Flower and the metrics tell it better.
+            "celery.worker.strategy": {"level": "WARNING"},
+            "celery.app.trace": {"level": "WARNING"},
         },
     }
