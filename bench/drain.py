@@ -5,6 +5,7 @@ The bare loop has no low water, no failure handling and no memory between rounds
 commits, publishes each event's text to its two groups, and moves the marks.
 """
 
+import json
 import sys
 from time import monotonic, perf_counter
 
@@ -85,8 +86,6 @@ def _bare_round(connection: psycopg.Connection, publisher: redis.Redis, sql, lan
         return 0
     pipeline = publisher.pipeline(transaction=False)
     marks: dict[str, tuple[int, int]] = {}
-    import json
-
     for row in rows:
         stream, seq, payload = row[3], row[4], row[9]
         text = json.dumps({"type": row[7], "seq": seq, **payload})

@@ -1,5 +1,6 @@
 """Reading the event log: slices by sequence number, and heads."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -68,4 +69,4 @@ def heads(streams: Iterable[str], *, using: str = "default") -> Mapping[str, tup
 def decoded(rows: Iterable[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
     """Turn the two JSON columns from text to objects; Django's cursor leaves them as text."""
     for row in rows:
-        yield (*row[:6], sql.loads(row[6]), sql.loads(row[7]), *row[8:])
+        yield (*row[:6], json.loads(row[6]), json.loads(row[7]), *row[8:])

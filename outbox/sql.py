@@ -7,10 +7,6 @@ id order is commit order. Across subjects ids become visible out of order, there
 ever reads ``id > last``; see Note [Low water] in :mod:`outbox.relay`.
 """
 
-from json import loads
-
-__all__ = ["loads"]
-
 COLUMNS = (
     "stream, seq, epoch, event_id, type, subject, payload, context, schema_version, "
     "replay_of, occurred_at, recorded_at"

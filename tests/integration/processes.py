@@ -28,6 +28,25 @@ def until(condition: Callable[[], Any], *, seconds: float = 30, what: str = "") 
         time.sleep(0.02)
 
 
+def wait_until(met: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Return when the condition is met, looking often; fail when it is not within 60 s."""
+    deadline = time.monotonic() + 60
+    while not met():
+        assert time.monotonic() < deadline, "not reached in time"
+        try:
+            process.wait(0.02)
+        except subprocess.TimeoutExpired:
+            continue
+        assert met(), process.communicate()
+
+
+def database_url() -> str:
+    """The test database's address, for a process beside the test."""
+    from django.db import connection
+
+    return "postgresql://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**connection.settings_dict)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -77,12 +96,10 @@ def _answers(client: redis.Redis) -> bool:
 def celery(*arguments: str, redis_url: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``celery -A worker.app …`` against the test database; end its whole group afterwards."""
     from django.conf import settings
-    from django.db import connection
 
-    database = connection.settings_dict
     environment = {
         **os.environ,
-        "DATABASE_URL": "postgresql://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**database),
+        "DATABASE_URL": database_url(),
         "CELERY_BROKER_URL": redis_url,
         "CHANNEL_LAYER_URL": redis_url,
         "SECRET_KEY": settings.SECRET_KEY,

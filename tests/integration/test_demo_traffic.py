@@ -5,9 +5,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
 
 import pytest
 from django.contrib.auth.models import User
@@ -17,6 +15,7 @@ from django.db import connection
 from apps.helpdesk.models import Ticket
 from apps.noc.traffic_desk import Desk
 from apps.tenancy.models import Membership, Site, Tenant
+from tests.integration.processes import database_url, wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -51,27 +50,13 @@ def messages() -> dict[str, int]:
 
 
 def command(*options: str) -> subprocess.Popen[str]:
-    db = connection.settings_dict
-    url = f"postgresql://{db['USER']}:{db['PASSWORD']}@{db['HOST']}:{db['PORT']}/{db['NAME']}"
     return subprocess.Popen(
         [sys.executable, "manage.py", "demo_traffic", *options],
         cwd=CHECKOUT,
-        env={**os.environ, "DATABASE_URL": url, "LOG_LEVEL": "INFO"},
+        env={**os.environ, "DATABASE_URL": database_url(), "LOG_LEVEL": "INFO"},
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def wait_until(met: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Return when the condition is met, looking often; fail when it is not within 60 s."""
-    deadline = monotonic() + 60
-    while not met():
-        assert monotonic() < deadline, "not reached in time"
-        try:
-            process.wait(0.05)
-        except subprocess.TimeoutExpired:
-            continue
-        assert met(), process.communicate()
 
 
 class TestDesk:

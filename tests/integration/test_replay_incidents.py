@@ -23,6 +23,7 @@ from outbox import relay
 from outbox.log import LogRow
 from tests import incident_oracle
 from tests.incident_oracle import histories_of_file, histories_of_log
+from tests.integration.processes import database_url, wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HEADER = "number,incident_state,sys_mod_count,sys_updated_at,location,priority"
@@ -84,28 +85,14 @@ def replay(path: Path, *options: str, capsys: pytest.CaptureFixture[str]) -> dic
 
 def command(path: Path, *options: str) -> subprocess.Popen[str]:
     """Start a replay as a program of its own, on the test database."""
-    db = connection.settings_dict
-    url = f"postgresql://{db['USER']}:{db['PASSWORD']}@{db['HOST']}:{db['PORT']}/{db['NAME']}"
     return subprocess.Popen(
         [sys.executable, "manage.py", "replay_incidents", str(path), *options, "--json"],
         cwd=CHECKOUT,
-        env={**os.environ, "DATABASE_URL": url},
+        env={**os.environ, "DATABASE_URL": database_url()},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def wait_until(met: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Return when the condition is met, looking often; fail when it is not within 60 s."""
-    deadline = monotonic() + 60
-    while not met():
-        assert monotonic() < deadline, "not reached in time"
-        try:
-            process.wait(0.02)
-        except subprocess.TimeoutExpired:
-            continue
-        assert met(), process.communicate()
 
 
 def finish(process: subprocess.Popen[str]) -> dict:
