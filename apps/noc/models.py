@@ -153,3 +153,7 @@ class Anomaly(Sighting):
 
     def __str__(self) -> str:
         return f"{self.metric}: {self.observed:g}, expected {self.expected:g}"
+
+
+from apps.noc.feed.models import FeedLease, FeedProcess  # noqa: E402, F401 - Django finds them here
+from apps.noc.receipts.models import FeedSession  # noqa: E402, F401 - Django finds it here

@@ -2,10 +2,16 @@
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.functions import TransactionNow
 from django.db import models
 from django.db.models.functions import Now
 
-from apps.tenancy.triggers import site_of_same_tenant, tenant_is_fixed
+from apps.tenancy.triggers import (
+    scope_of_all_sites,
+    scope_of_sites,
+    site_of_same_tenant,
+    tenant_is_fixed,
+)
 
 
 class Capability(models.TextChoices):
@@ -75,6 +81,14 @@ class Membership(models.Model):
     sites = models.ManyToManyField(
         Site, blank=True, help_text="The sites in scope when not all of them are."
     )
+    created_at = models.DateTimeField(db_default=TransactionNow(), editable=False)
+    # Both set by the database when the sites change, see Note [Cursors of another scope].
+    scope_seq = models.BigIntegerField(
+        null=True,
+        editable=False,
+        help_text="A cursor of the tenant's stream up to here was built under other sites.",
+    )
+    scope_changed_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         constraints = [
@@ -83,7 +97,7 @@ class Membership(models.Model):
                 name="membership_known_capabilities",
             )
         ]
-        triggers = [tenant_is_fixed()]
+        triggers = [tenant_is_fixed(), scope_of_all_sites()]
 
     def __str__(self) -> str:
         return f"{self.user} in {self.tenant}"
@@ -94,4 +108,20 @@ class MembershipSite(Membership.sites.through):  # type: ignore[name-defined]
 
     class Meta:
         proxy = True
-        triggers = [site_of_same_tenant()]
+        triggers = [site_of_same_tenant(), scope_of_sites()]
+
+
+class WsTicket(models.Model):
+    """A single-use way into the websocket, for who made it; valid for seconds."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    # Unconstrained in the database: a row that outlives its user leads nowhere and expires.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_constraint=False
+    )
+    kind = models.CharField(max_length=8, help_text="What it was made with: session or token.")
+    key = models.CharField(max_length=128, help_text="The session's key or the token's digest.")
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"ticket of user {self.user_id}"

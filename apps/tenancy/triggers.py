@@ -41,3 +41,51 @@ def site_of_same_tenant() -> PlainTrigger:
             RETURN NEW;
         """,
     )
+
+
+# Note [Cursors of another scope]
+# A cursor says that everything up to it was received, in the scope of that time. After the sites
+# have changed, a client that goes on from it would miss what the new sites did before. So
+# ``scope_seq`` keeps the head of the tenant's stream at the change, and a cursor up to there must
+# take a new snapshot. But sockets go on in the former scope until they are told, and the head was
+# read before the change was committed: ``scope_changed_at`` says that cursors may still be built
+# under the former sites, and apps/tenancy/scope.py moves ``scope_seq`` along until they cannot.
+# A stream without events has sent nothing, so there is nothing to reset.
+#
+# A membership gets its sites after its row. In one transaction nobody could use it in between, and
+# ``now()`` is the time at which the transaction began, so the row shows that it was made in it.
+
+
+def scope_of_all_sites() -> PlainTrigger:
+    """Mark the change of ``all_sites``."""
+    return PlainTrigger(
+        name="scope_of_all_sites",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Update,
+        condition=pgtrigger.Condition(
+            "OLD.all_sites IS DISTINCT FROM NEW.all_sites AND OLD.created_at <> now()"
+        ),
+        func="""
+            NEW.scope_seq := (SELECT nullif(s.last_seq, 0) FROM outbox_stream s
+                               WHERE s.name = 'tenant:' || NEW.tenant_id);
+            NEW.scope_changed_at := clock_timestamp();
+            RETURN NEW;
+        """,
+    )
+
+
+def scope_of_sites() -> PlainTrigger:
+    """Mark each change of the sites in the membership's row; none when that is gone too."""
+    return PlainTrigger(
+        name="scope_of_sites",
+        when=pgtrigger.After,
+        operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+        func="""
+            UPDATE tenancy_membership m
+               SET scope_seq = (SELECT nullif(s.last_seq, 0) FROM outbox_stream s
+                                 WHERE s.name = 'tenant:' || m.tenant_id),
+                   scope_changed_at = clock_timestamp()
+             WHERE m.id IN (OLD.membership_id, NEW.membership_id) AND m.created_at <> now();
+            RETURN NULL;
+        """,
+    )

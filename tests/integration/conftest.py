@@ -58,15 +58,17 @@ def make_user(
 ) -> Any:
     """Make a user that sees ``sites``, or all of them; without a password, which is slow."""
     from django.contrib.auth.models import User
+    from django.db import transaction
 
     from apps.tenancy.models import Membership
 
     first_name = username.split("-")[0].title()
-    user = User.objects.create(username=username, first_name=first_name, last_name="Test")
-    membership = Membership.objects.create(
-        user=user, tenant=tenant, capabilities=capabilities, all_sites=sites is None
-    )
-    membership.sites.set(sites or [])
+    with transaction.atomic():  # the sites are those that the membership begins with
+        user = User.objects.create(username=username, first_name=first_name, last_name="Test")
+        membership = Membership.objects.create(
+            user=user, tenant=tenant, capabilities=capabilities, all_sites=sites is None
+        )
+        membership.sites.set(sites or [])
     return user
 
 

@@ -1,0 +1,46 @@
+"""Browser sessions as the feed needs them: Django's rows, read without Django's side effects.
+
+Its ``get_user`` ends a session whose password hash is stale, and moves one that an older secret
+key signed to a new key: a websocket cannot send the new cookie, so the browser would be logged out.
+"""
+
+from collections.abc import Collection
+from hashlib import sha256
+
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.db.models.functions import Now
+from django.utils.crypto import constant_time_compare
+
+
+def login_of(key: str) -> tuple[int, str] | None:
+    """Return the user id and the password hash of a live session that somebody is logged in to."""
+    if not (key.isascii() and key.isalnum()):  # a quoted cookie can carry a NUL
+        return None
+    session = Session.objects.filter(session_key=key, expire_date__gt=Now()).first()
+    data = {} if session is None else session.get_decoded()
+    if data.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    try:
+        return int(data[SESSION_KEY]), data.get(HASH_SESSION_KEY, "")
+    except (KeyError, ValueError):
+        return None
+
+
+def hash_fits(user: User, session_hash: str) -> bool:
+    """Tell whether the session was made with the user's present password."""
+    hashes = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
+    return any(constant_time_compare(session_hash, each) for each in hashes)
+
+
+def live_sessions(keys: Collection[str]) -> set[str]:
+    """Return those of ``keys`` whose session exists and has not expired."""
+    live = Session.objects.filter(session_key__in=keys, expire_date__gt=Now())
+    return set(live.values_list("session_key", flat=True))
+
+
+def session_digest(key: str) -> str:
+    """Return the name of a session in messages, which must not carry its key."""
+    return sha256(key.encode()).hexdigest()
