@@ -169,9 +169,11 @@ class Instance:
         return [
             Child(
                 name="web",
-                spawn=self._python("web", ["-m", "uvicorn", *self._uvicorn()]),
+                spawn=self._python(
+                    "web", ["-m", "project.web", "--host", "127.0.0.1", "--port", str(self.port)]
+                ),
                 answers=lambda: answers_http(self.port, "/livez"),
-                grace_seconds=22,
+                grace_seconds=32,
             ),
             Child(
                 name="worker",
@@ -199,14 +201,6 @@ class Instance:
                 ),
                 answers=lambda: answers_http(self.flower_port, "/healthcheck"),
             ),
-        ]
-
-    def _uvicorn(self) -> list[str]:
-        return [
-            "project.asgi:application",
-            *("--host", "127.0.0.1", "--port", str(self.port)),
-            *("--ws", "websockets-sansio", "--ws-per-message-deflate", "false"),
-            *("--ws-max-size", "65536", "--timeout-graceful-shutdown", "20"),
         ]
 
     def _worker_listens(self) -> bool:

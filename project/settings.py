@@ -104,7 +104,12 @@ CHANNEL_LAYER_URL = required("CHANNEL_LAYER_URL", "the Redis that carries the li
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [CHANNEL_LAYER_URL]},
+        # A connection that answers nothing is given up; waiting for messages has its own limit.
+        "CONFIG": {
+            "hosts": [
+                {"address": CHANNEL_LAYER_URL, "socket_connect_timeout": 1, "socket_timeout": 2}
+            ]
+        },
     }
 }
 
@@ -139,6 +144,20 @@ OUTBOX = {
     "batch": 500,
     "sink": "apps.noc.broadcast.deliver",
     "waker": "worker.wake.nudge",
+}
+
+# --- The feed: see apps/noc/feed/conf.py -------------------------------------------------------
+_feed = {
+    "sockets_per_user": env.int,
+    "ring_bytes": env.int,
+    "connects_per_second": env.float,
+    "connect_burst": env.int,
+    "slow_seconds": env.float,
+    "linger_seconds": env.float,
+    "drain_seconds": env.float,
+}
+FEED = {
+    key: read(name) for key, read in _feed.items() if (name := f"FEED_{key.upper()}") in env.ENVIRON
 }
 
 # --- HTTP ------------------------------------------------------------------------------------

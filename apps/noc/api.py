@@ -122,7 +122,7 @@ def walk(stream: str, cursor: Cursor, *, head: int, limit: int) -> list[dict[str
                 return results
             frame = cursor.step(event_of(row))
             if frame is not None:
-                results.append(json.loads(frame) | {"recorded_at": rows.utc(row.recorded_at)})
+                results.append(json.loads(frame.text) | {"recorded_at": rows.utc(row.recorded_at)})
     return results
 
 

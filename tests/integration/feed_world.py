@@ -1,14 +1,17 @@
 """A web server in this process, and two tenants whose changes it feeds to websockets."""
 
+import asyncio
 import json
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
 import uvicorn
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.test import Client, override_settings
 from websockets.sync.client import ClientConnection, connect
 
@@ -20,25 +23,18 @@ from outbox.lanes import lane_of
 ANSWER_SECONDS = 15.0
 
 
+def production_server() -> uvicorn.Server:
+    from project import web
+
+    return web.FeedServer(web.config(host="127.0.0.1", port=0, lifespan="off", log_config=None))
+
+
 class Server:
-    """uvicorn on a free port, with the options of production."""
+    """A web server on a free port, in a thread, or the one that ``make`` returns."""
 
-    def __init__(self) -> None:
-        from project.asgi import application
-
-        self._uvicorn = uvicorn.Server(
-            uvicorn.Config(
-                application,
-                host="127.0.0.1",
-                port=0,
-                ws="websockets-sansio",
-                ws_per_message_deflate=False,
-                lifespan="off",
-                log_config=None,
-                timeout_graceful_shutdown=5,
-            )
-        )
-        self._thread = threading.Thread(target=self._uvicorn.run)
+    def __init__(self, make: Callable[[], uvicorn.Server] = production_server) -> None:
+        self._uvicorn = make()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._thread.start()
         deadline = time.monotonic() + ANSWER_SECONDS
         while not self._uvicorn.started:
@@ -46,6 +42,10 @@ class Server:
             time.sleep(0.01)
         port = self._uvicorn.servers[0].sockets[0].getsockname()[1]
         self.http, self.ws = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}/ws/noc/"
+
+    async def _serve(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        await self._uvicorn.serve()
 
     def stop(self) -> None:
         self._uvicorn.should_exit = True
@@ -66,6 +66,7 @@ class World:
         self.far = Site.objects.create(tenant=self.other, code="SITE001", name="Far")
         clients.enter_context(override_settings(ALLOWED_ORIGINS=[server.http]))
 
+    @transaction.atomic  # the sites are those that the membership begins with
     def user(
         self,
         name: str,

@@ -16,6 +16,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from apps.noc.feed.conf import FeedSettings
+from project import web
 from project.embedded_postgres import APP_LIMITS
 from project.instance import Instance
 from tests import compose_file
@@ -204,9 +206,8 @@ class TestServices:
         assert environment["FLOWER_BASIC_AUTH"] == SECRETS["FLOWER_BASIC_AUTH"]
         assert environment["FLOWER_READ_ONLY"] == "true"
 
-    def test_get_the_grace_that_uvicorn_takes(self, services: dict[str, Any]) -> None:
-        command = compose_file.words(services["web"]["command"])
-        graceful = int(command[command.index("--timeout-graceful-shutdown") + 1])
+    def test_get_the_grace_that_the_web_process_takes(self, services: dict[str, Any]) -> None:
+        graceful = web.GRACEFUL_SECONDS + FeedSettings().drain_seconds
         assert seconds(services["web"]["stop_grace_period"]) > graceful
 
 

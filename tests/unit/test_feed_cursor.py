@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from apps.noc.feed import inbound, wire
+from apps.noc.feed import wire
 from apps.noc.feed.cursor import TOO_FAR_EVENTS, Cursor, reset_reason
 from outbox.log import Head
 from tests.unit.test_wire import PAYLOADS, Row
@@ -24,7 +24,7 @@ class TestCursor:
         cursor = Cursor(EPOCH, None)
         cursor.place(4, EPOCH)
 
-        frames = [json.loads(cursor.step(event(seq, 1)) or "") for seq in (5, 6)]
+        frames = [json.loads(cursor.step(event(seq, 1)).text) for seq in (5, 6)]
 
         assert [(frame["prev"], frame["seq"]) for frame in frames] == [(4, 5), (5, 6)]
 
@@ -53,9 +53,9 @@ class TestCursor:
         last, seen = start, []
 
         for each in log:
-            text = cursor.step(each)
-            if text is not None:
-                frame = json.loads(text)
+            made = cursor.step(each)
+            if made is not None:
+                frame = json.loads(made.text)
                 assert frame["prev"] <= last < frame["seq"]  # no gap, and nothing twice
                 last = frame["seq"]
                 seen.append(last)
@@ -99,13 +99,3 @@ class TestResetReason:
         at = 90_000 - TOO_FAR_EVENTS
         assert reset_reason(head, after_seq=at, epoch=EPOCH) is None
         assert reset_reason(head, after_seq=at - 1, epoch=EPOCH) == "too_far"
-
-
-class TestRate:
-    def test_allows_a_second_worth_at_once_and_then_one_at_a_time(self) -> None:
-        rate = inbound.Rate(now=0.0)
-
-        assert [rate.allow(0.0) for _ in range(inbound.PER_SECOND + 1)].count(True) == 20
-        assert rate.allow(0.06)
-        assert not rate.allow(0.06)
-        assert rate.refused == 2

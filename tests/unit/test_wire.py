@@ -53,6 +53,7 @@ ENVELOPE = {"seq", "prev", "epoch", "event_id", "type"}
 class Row:
     type: str
     payload: Any
+    stream: str = "tenant:7"
     seq: int = 1042
     epoch: str = "k3f9"
     event_id: str = "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
@@ -200,6 +201,7 @@ class TestLayerMessage:
         assert wire.layer_message(Row("ticket_updated", PAYLOADS["ticket_updated"]))[0] == {
             "type": "ticket_updated",
             **PAYLOADS["ticket_updated"],
+            "tenant_id": 7,
             "seq": 1042,
             "epoch": "k3f9",
             "event_id": "6f9619ff-8b86-d011-b42d-00cf4fc964ff",

@@ -1,265 +1,305 @@
-"""One connection to the feed: a cursor that is moved over the log by a single task, the pump.
+"""One connection to the feed: a cursor over its tenant's stream, moved by a single task, the pump.
 
-Everything that a client is sent is sent by the pump, so frames cannot overtake each other and a
-reader that is slow holds nobody but itself. Messages of the channel layer are hints: the next
-event is sent from a hint when it is there, and read from the log when it is not. The transport
-hands over what arrives and a function that sends text; nothing here knows of Channels.
+Everything that a client is sent is sent by the pump, so frames cannot overtake each other, and a
+reader that is slow holds nobody but itself. Nothing waits for a client: what it was not sent yet is
+in the ring or in the log, and the cursor says where.
 """
 
 import asyncio
 import logging
 import random
-import uuid
+import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Set
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from typing import NoReturn
+from uuid import UUID
 
 from django.db import Error
 
 from apps.noc import metrics
-from apps.noc.feed import control, database, inbound
+from apps.noc.feed import control, inbound
+from apps.noc.feed.admission import Grant
+from apps.noc.feed.bye import RESUME_HERE, SLOW, Bye, Gone, spread_ms
 from apps.noc.feed.cursor import Cursor, reset_reason
-from apps.noc.feed.wire import Event, event_of
+from apps.noc.feed.outlet import Frame, Outlet
+from apps.noc.feed.pages import Pages, Trimmed
+from apps.noc.feed.parts import Parts
+from apps.noc.feed.stream import Stream
+from apps.noc.feed.wire import Event
 from outbox import log
 
 logger = logging.getLogger(__name__)
 
-PAGE_EVENTS = 500
-MAX_HINTS = 1_000  # what does not fit is read from the log
-REORDER_SECONDS = 0.1  # how long a missing event may still be under way
-SLOW_SECONDS = 60.0
+BATCH_EVENTS = 64
+BATCH_BYTES = 64 * 1024  # handed over at once: no more than this waits for a slow reader
 MAX_REQUESTS = 64
+NEVER = 2**63
 
-Send = Callable[[str], Awaitable[None]]
 Request = inbound.Resume | inbound.Subscribe | str  # text: an error frame that answers one
 
 
-class Bye(Exception):
-    """The connection is to end with this close code."""
-
-    def __init__(self, code: int, reason: str, retry_after_ms: int) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
-        self.retry_after_ms = retry_after_ms
-
-
 class Connection:
-    """The state of one connection. ``sites`` is its scope; ``None`` is every site."""
+    """The state of one connection; made in, and used by, the task that serves it."""
 
-    def __init__(self, *, stream: str, sites: Set[int] | None, send: Send) -> None:
-        self._stream = stream
-        self._send = send
-        self._cursor = Cursor("", sites)
-        self._head = 0  # the highest number known to exist
+    def __init__(
+        self,
+        *,
+        session: UUID,
+        grant: Grant,
+        stream: Stream,
+        pages: Pages,
+        outlet: Outlet,
+        parts: Parts,
+    ) -> None:
+        self.session = session
+        self.grant = grant
+        self.stream = stream
+        self.parts = parts
+        self._pages = pages
+        self._outlet = outlet
+        self._cursor = Cursor("", grant.sites)
+        self._generation = stream.generation
+        self._goal = 0  # the head when the cursor was placed: from there on it is live
         self._synced = True  # False: the client waits for `synced`
-        self._live = False  # False: what is sent is history, no measure of delivery
+        self._live_after = NEVER  # what is sent after this event is news, no history
         self._parked: str | None = None  # the reason of the reset that awaits a `resume`
-        self._hints: dict[int, Event] = {}
         self._requests: deque[Request] = deque()
-        self._suspect = False  # another epoch or a falling head was seen
-        self._missing_since: float | None = None
-        self._wake = asyncio.Event()
+        self._ending: Bye | Gone | None = None
+        self._rescoped: Grant | None = None
+        self._task = asyncio.current_task()
+        self._waker: asyncio.Future[None] | None = None
+        self._sending_since: float | None = None  # by the loop's clock
+        # The first ping at a random moment: sockets that came together do not ping together.
+        now = asyncio.get_running_loop().time()
+        self._ping_at = now + control.PING_SECONDS * random.uniform(0.5, 1)  # noqa: S311
+        self._ping_due = False
 
-    # --- what arrives; called by the transport, never waits ---------------------------------
+    @property
+    def lag(self) -> int:
+        """How many events it is behind what is known to exist."""
+        return max(0, self.stream.ring.head - self._cursor.position)
 
-    def hint(self, event: Event) -> None:
-        """Take an event from the channel layer."""
-        if event.epoch != self._cursor.epoch:
-            self._suspect = True
-        elif event.seq > self._cursor.position:
-            if len(self._hints) < MAX_HINTS:
-                self._hints[event.seq] = event
-            self._head = max(self._head, event.seq)
-        self._wake.set()
+    # --- what others tell it; these never wait ------------------------------------------------
 
-    def see_head(self, epoch: str, head: int, fell: bool) -> None:
-        """Take what the process's regular look at the log found."""
-        if fell or epoch != self._cursor.epoch:
-            self._suspect = True
-        elif head > self._head:
-            self._head = head
-            self._missing_since = 0.0  # it was held back already
-        self._wake.set()
+    def wake(self) -> None:
+        if self._waker is not None and not self._waker.done():
+            self._waker.set_result(None)
 
     def request(self, message: Request) -> None:
         """Queue what is to be answered. A client that asks and does not read is not answered."""
         if len(self._requests) < MAX_REQUESTS:
             self._requests.append(message)
-            self._wake.set()
+            self.wake()
 
-    # --- the pump ---------------------------------------------------------------------------
+    def ack(self, seq: int) -> None:
+        """Take the client's word that it has everything up to ``seq``."""
+        before = self.parts.ack(seq)
+        if before is None:
+            return
+        first = max(before, self._live_after)
+        newest = self.stream.ring.after(first, control.ACK_EVERY) or ()
+        for event in newest:
+            if event.seq > seq or event.epoch != self._cursor.epoch:
+                break
+            if event.visible(self._cursor.sites):  # the oldest one waited longest
+                seconds = max(0.0, time.time() - event.written)
+                metrics.ACK_SECONDS.observe(seconds)
+                self.parts.slowest(seconds)
+                break
 
-    async def run(self, *, cursor: inbound.Resume | inbound.BadMessage | None) -> None:
+    def regrant(self, grant: Grant) -> None:
+        """Take what the user may see now."""
+        if grant.sites != self.grant.sites:
+            self._rescoped = grant
+            self.wake()
+        self.grant = grant
+
+    def tick(self, now: float, *, slow_seconds: float) -> None:
+        """Do what is due by the clock; called about once a second."""
+        if now >= self._ping_at:
+            self._ping_at = now + control.PING_SECONDS
+            self._ping_due = True
+            self.wake()
+        if self._sending_since is not None and now - self._sending_since > slow_seconds:
+            self.end(Bye(SLOW, "the client does not read", retry_after_ms=spread_ms()))
+
+    def end(self, why: Bye | Gone) -> None:
+        """Have the pump raise ``why``; the first reason counts."""
+        if self._ending is None:
+            self._ending = why
+            if self._sending_since is not None and self._task is not None:
+                self._task.cancel()  # it waits for a client that does not read
+            self.wake()
+
+    # --- the pump -----------------------------------------------------------------------------
+
+    async def run(self, start: inbound.Resume | inbound.BadMessage | None) -> Bye:
         """
-        Greet, place the cursor, and send until cancelled.
+        Greet, place the cursor, and send until the connection is to end; return why.
 
         Raises:
-            Bye: the connection is to be ended.
-            OSError: the client has gone.
+            Gone: the client has left.
+            OSError: the client has left, and sending showed it.
         """
         try:
-            head = await database.run(log.head, self._stream)
-        except Error:
-            raise Bye(4102, "the log cannot be read", retry_ms()) from None
-        await self._put(control.hello(uuid.uuid4().hex, head, self._cursor.sites))
-        if isinstance(cursor, inbound.Resume):
-            await self._resume(cursor, head)
-        elif cursor is not None:
-            await self._put(control.error(cursor.code, str(cursor)))
+            await self._greet(start)
+            await self._pump()
+        except Bye as bye:
+            return bye
+        except asyncio.CancelledError:
+            if self._ending is None or self._task is None:
+                raise
+            self._task.uncancel()
+            if isinstance(self._ending, Bye):
+                return self._ending
+            raise self._ending from None
+
+    async def _greet(self, start: inbound.Resume | inbound.BadMessage | None) -> None:
+        head = self.stream.current()
+        await self._say(control.hello(str(self.session), head, self._cursor.sites))
+        if isinstance(start, inbound.Resume):
+            scope_seq = self.grant.scope_seq
+            if scope_seq is not None and start.after_seq <= scope_seq:
+                await self._reset("scope", head)  # what the client has was built under another one
+            else:
+                self._requests.appendleft(start)
+        elif start is not None:
+            await self._say(control.error(start.code, str(start)))
             await self._reset("epoch", head)
         else:
             self._place(head.last_seq, head)
-        await self._pump()
 
-    async def _pump(self) -> None:
-        loop = asyncio.get_running_loop()
-        # The first ping at a random moment: sockets that came together do not ping together.
-        ping_at = loop.time() + control.PING_SECONDS * random.uniform(0.5, 1)  # noqa: S311
+    async def _pump(self) -> NoReturn:
         failures = 0
         while True:
-            if loop.time() >= ping_at:
-                ping_at = loop.time() + control.PING_SECONDS
-                head = max(self._head, self._cursor.position)
-                await self._put(control.ping(head=head, position=self._cursor.position))
-            self._wake.clear()
+            if self._ending is not None:
+                raise self._ending
             try:
-                wait = await self._step()
-            except Error:
+                await self._step()
+                failures = 0
+            except Error as error:
                 if not failures:
-                    logger.warning("The log could not be read for a connection", exc_info=True)
+                    logger.warning(
+                        "The log could not be read for a connection; it goes on trying",
+                        extra={"error": f"{type(error).__name__}: {error}"},
+                    )
                     text = "the log cannot be read; events follow when it can"
-                    await self._put(control.error("unavailable", text, retry_after_ms=retry_ms()))
+                    await self._say(control.error("unavailable", text, retry_after_ms=spread_ms()))
                 failures += 1
-                await asyncio.sleep(min(5.0, 0.5 * 2 ** min(failures, 4)))
-                continue
-            failures = 0
-            if wait:
-                try:
-                    async with asyncio.timeout(min(wait, max(0.0, ping_at - loop.time()))):
-                        await self._wake.wait()
-                except TimeoutError:
-                    pass
+                await self._rest(min(5.0, 0.5 * 2 ** min(failures, 4)))
 
-    async def _step(self) -> float:
-        """Do the next thing; return how many seconds to wait for another, 0 for not at all."""
-        if self._suspect:
-            self._suspect = False
-            await self._recheck()
+    async def _step(self) -> None:
+        """Do the next thing, or wait until there is one."""
+        stream = self.stream
+        if self._ping_due:
+            self._ping_due = False
+            newest = max(stream.ring.head, self._cursor.position)
+            await self._say(control.ping(head=newest, position=self._cursor.position))
+        elif self._generation != stream.generation:
+            self._generation = stream.generation
+            head = stream.current()
+            await self._reset("epoch" if self._cursor.epoch != stream.epoch else "ahead", head)
+        elif self._rescoped is not None:
+            self._rescoped = None
+            await self._reset("scope", stream.current())
+            raise Bye(RESUME_HERE, "the sites that you may see have changed")
         elif self._requests:
             await self._answer(self._requests[0])
             self._requests.popleft()  # only now: what failed is tried again
         elif self._parked is not None:
-            return control.PING_SECONDS
-        elif (event := self._hints.pop(self._cursor.position + 1, None)) is not None:
-            self._missing_since = None
-            await self._emit(event)
-        elif self._head > self._cursor.position:
-            return await self._fill()
+            await self._rest()
+        elif self._cursor.position < stream.ring.head:
+            await self._advance()
+        elif self._cursor.position < self._goal:
+            await self._rest()  # the stream is about to fill that gap
         elif not self._synced:
-            self._synced = self._live = True
-            await self._put(control.synced(self._cursor.position))
+            self._synced = True
+            self._live_after = self._cursor.position
+            await self._say(control.synced(self._cursor.position))
         else:
-            return control.PING_SECONDS
-        return 0.0
+            await self._rest()
 
-    async def _fill(self) -> float:
-        """Read the missing slice from the log, unless it may still be under way."""
-        now = asyncio.get_running_loop().time()
-        if self._live and self._missing_since is None:
-            self._missing_since = now
-        if self._live and self._missing_since is not None:
-            left = self._missing_since + REORDER_SECONDS - now
-            if left > 0:
-                return left
-        rows = await database.run(log.read, self._stream, self._cursor.position, PAGE_EVENTS)
-        self._missing_since = None
-        if not rows:
-            self._hints.clear()  # one of them told of an event that is not in the log
-            await self._recheck()
-        elif rows[0].seq != self._cursor.position + 1:
-            await self._reset("trimmed", await database.run(log.head, self._stream))
-            return 0.0
-        for row in rows:
-            event = event_of(row)
-            if event.epoch != self._cursor.epoch:
-                self._suspect = True
-                break
-            await self._emit(event)
-        self._drop_old_hints()
-        return 0.0
-
-    async def _emit(self, event: Event) -> None:
-        text = self._cursor.step(event)
-        if text is None:
-            return
-        await self._put(text)
-        metrics.count_sent(event)
-        if self._live:
-            metrics.observe_delivery(datetime.fromisoformat(event.occurred_at), datetime.now(UTC))
-
-    async def _put(self, text: str) -> None:
+    async def _rest(self, seconds: float | None = None) -> None:
+        self._waker = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(SLOW_SECONDS):
-                await self._send(text)
+            await asyncio.wait_for(self._waker, seconds) if seconds else await self._waker
         except TimeoutError:
-            raise Bye(4100, "the client does not read", retry_ms()) from None
+            pass
+        finally:
+            self._waker = None
 
-    # --- placing the cursor -----------------------------------------------------------------
+    async def _advance(self) -> None:
+        """Send the next events, as many as are handed over at once."""
+        cursor, ring = self._cursor, self.stream.ring
+        events: Sequence[Event] | None = ring.after(cursor.position, BATCH_EVENTS)
+        if events is None:
+            try:
+                events = await self._pages.after(self.stream.name, cursor.position)
+            except Trimmed:
+                await self._reset("trimmed", await self.stream.head_now())
+                return
+            if events[0].epoch != cursor.epoch:  # replaced while it was read
+                await self.stream.head_now()
+                return
+        frames, sent, size = [], [], 0
+        for event in events[:BATCH_EVENTS]:
+            frame = cursor.step(event)
+            if frame is not None:
+                frames.append(frame)
+                sent.append(event)
+                size += event.size_bytes
+                if size > BATCH_BYTES:
+                    break
+        if frames:
+            await self._hand_over(frames)
+            metrics.SENT.count(sent)
+            if sent[0].seq > self._live_after:
+                metrics.DELIVERY.observe(sent, time.time())
+        self.parts.sent(cursor.position)
+        if cursor.position < ring.head:
+            await asyncio.sleep(0)  # the others' turn
+
+    async def _hand_over(self, frames: Sequence[Frame]) -> None:
+        self._sending_since = asyncio.get_running_loop().time()
+        await self._outlet.send(frames)
+        self._sending_since = None
+
+    async def _say(self, text: str) -> None:
+        await self._hand_over([Frame(text)])
+
+    # --- placing the cursor -------------------------------------------------------------------
 
     async def _answer(self, request: Request) -> None:
         if isinstance(request, str):
-            await self._put(request)
+            await self._say(request)
         elif isinstance(request, inbound.Resume):
-            await self._resume(request, await database.run(log.head, self._stream))
+            await self._resume(request)
         else:
             self._cursor.narrow(request.sites)
+            self.parts.narrow(self._cursor.sites, self._cursor.position)
             self._synced = False
             if self._parked is not None:
-                await self._reset(self._parked, await database.run(log.head, self._stream))
+                await self._reset(self._parked, self.stream.current())
 
-    async def _resume(self, request: inbound.Resume, head: log.Head) -> None:
+    async def _resume(self, request: inbound.Resume) -> None:
+        head = self.stream.current()
+        if request.after_seq > head.last_seq or request.epoch != self.stream.epoch:
+            head = await self.stream.head_now()
         reason = reset_reason(head, after_seq=request.after_seq, epoch=request.epoch)
         if reason is None:
             self._place(request.after_seq, head)
         else:
             await self._reset(reason, head)
 
-    async def _recheck(self) -> None:
-        """See whether the log still goes on where the cursor stands."""
-        head = await database.run(log.head, self._stream)
-        cursor = self._cursor
-        reason = reset_reason(head, after_seq=cursor.position, epoch=cursor.epoch)
-        if reason is None:
-            self._head = self._furthest(head)
-        elif self._parked is None:
-            await self._reset(reason, head)
-
     def _place(self, after_seq: int, head: log.Head) -> None:
-        if self._cursor.epoch != str(head.epoch):
-            self._hints.clear()
         self._cursor.place(after_seq, str(head.epoch))
-        self._drop_old_hints()
-        self._head = self._furthest(head)
+        self.parts.place(after_seq, str(head.epoch), self._cursor.sites)
+        self._goal = max(head.last_seq, self.stream.ring.head)
         self._parked = None
-        self._synced = self._live = False
-
-    def _furthest(self, head: log.Head) -> int:
-        """Hints may have come while the head was read."""
-        return max(head.last_seq, max(self._hints, default=0))
-
-    def _drop_old_hints(self) -> None:
-        position = self._cursor.position
-        self._hints = {seq: event for seq, event in self._hints.items() if seq > position}
+        self._synced = False
+        self._live_after = NEVER
 
     async def _reset(self, reason: str, head: log.Head) -> None:
         self._parked = reason
-        self._hints.clear()
         self._cursor.epoch = str(head.epoch)
-        self._head = head.last_seq
-        await self._put(control.reset(reason, head))
-
-
-def retry_ms() -> int:
-    """Return when to come again, spread so that not all come at once. In milliseconds."""
-    return random.randint(1_000, 5_000)  # noqa: S311 - no secret
+        await self._say(control.reset(reason, head))

@@ -1,137 +1,179 @@
-"""The websocket ``/ws/noc/``: admits, joins the tenant group, and feeds one connection.
-
-The handlers carry the names of the layer's messages. Nothing here runs in the thread that all
-consumers of a process share: Channels' own dispatch goes through it for each message.
-"""
+"""The websocket ``/ws/noc/``: admits a client, and serves it until one of the two ends it."""
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from channels.consumer import AsyncConsumer, get_handler_name
-from channels.layers import get_channel_layer
 from django.db import Error
 
 from apps.noc import metrics
 from apps.noc.feed import admission, control, database, inbound
-from apps.noc.feed.connection import Bye, Connection, retry_ms
-from apps.noc.feed.heads import heads
-from apps.noc.feed.subscription import follow
-from apps.noc.feed.wire import event_of_message
-from apps.tenancy.access import Access
+from apps.noc.feed.admission import Grant
+from apps.noc.feed.bye import DRAIN, LIMIT, OVERLOADED, RATE, Bye, Gone, spread_ms
+from apps.noc.feed.connection import Connection
+from apps.noc.feed.hub import Hub, hub
+from apps.noc.feed.outlet import Frame, Send, outlet_of
+from apps.noc.feed.parts import Parts
+from apps.noc.feed.rate import Bucket
 
 logger = logging.getLogger(__name__)
 
-JOIN_SECONDS = 0.5  # a frozen Redis must not hold a connect: the log is enough
 CLOSE_SECONDS = 1.0  # for the last frames to a client that may not read them
+REFUSED, FAULT = 403, 1011
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Scope = dict[str, Any]
 
 
-class FeedConsumer(AsyncConsumer):
-    """One websocket."""
+async def feed(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve one websocket. Whatever goes wrong here ends this one alone and leaves nothing."""
+    await receive()  # websocket.connect
+    code: int = FAULT
+    try:
+        code = await _serve(hub(), scope, receive, send)
+    except (Gone, OSError):
+        code = Gone.code
+    except asyncio.CancelledError:
+        code = 1012  # the server ends
+        raise
+    except Exception:
+        logger.exception("A websocket failed; its client comes back")
+        await _close(send, FAULT)
+    finally:
+        metrics.CLOSED.labels(code).inc()
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        await receive()  # websocket.connect
-        credentials = admission.credentials_of(scope["headers"])
-        try:
-            access = await database.run(admission.admit, credentials)
-        except Error:
-            logger.warning("A connection could not be judged", exc_info=True)
-            await send({"type": "websocket.accept"})
-            await _end(send, Bye(4102, "the database cannot be read", retry_ms()))
-            return
-        if access is None:
-            await send({"type": "websocket.close"})  # before accept: HTTP 403
-            return
-        await send({"type": "websocket.accept"})
+
+async def _serve(hub: Hub, scope: Scope, receive: Receive, send: Send) -> int:
+    """Return the close code."""
+    session = uuid.uuid4()
+    credentials = admission.credentials_of(scope["headers"], scope.get("subprotocols", ()))
+    changes_seen = hub.reviews.seen
+    accept = {"type": "websocket.accept", "subprotocol": credentials.subprotocol}
+    try:
+        grant = await _admitted(hub, credentials)
+    except Bye as bye:
+        await send(accept)  # before, a browser could not tell it from a network that fails
+        return await _say_bye(scope, send, bye)
+    if grant is None:
+        await send({"type": "websocket.close"})  # HTTP 403
+        return REFUSED
+    await send(accept)
+    try:
+        await _placed(hub, session, grant)
+    except Bye as bye:
+        return await _say_bye(scope, send, bye)
+    try:
         with metrics.FEED_CONNECTIONS.track_inprogress():
-            try:
-                await self._serve(access, scope, receive, send)
-            except Bye as bye:
-                await _end(send, bye)
-            except (OSError, RuntimeError):
-                logger.debug("The client vanished", exc_info=True)
+            return await _feed(hub, session, grant, changes_seen, scope, receive, send)
+    finally:
+        # Shielded: who cancels this connection must not keep its user's place.
+        await asyncio.shield(hub.places.give(session))
 
-    async def _serve(
-        self, access: Access, scope: dict[str, Any], receive: Receive, send: Send
-    ) -> None:
-        async def send_text(text: str) -> None:
-            await send({"type": "websocket.send", "text": text})
 
-        stream, group = f"tenant:{access.tenant_id}", f"noc_tenant_{access.tenant_id}"
-        self.connection = Connection(stream=stream, sites=access.sites, send=send_text)
-        joined = asyncio.Event()
-        layer = get_channel_layer()
-        tasks = [asyncio.create_task(self._read(receive))]
-        try:
-            if layer is not None:
-                tasks.append(asyncio.create_task(follow(layer, group, self.dispatch, joined)))
-                await _within(JOIN_SECONDS, joined)  # before the head is read: no hole between
-            with heads().watching(stream, self.connection.see_head):
-                run = self.connection.run(cursor=_cursor_of(scope))
-                tasks.append(asyncio.create_task(run))
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            task.result()  # raises what ended the connection
+async def _admitted(hub: Hub, credentials: admission.Credentials) -> Grant | None:
+    if hub.draining:
+        raise Bye(DRAIN, "this server stops", retry_after_ms=spread_ms())
+    if not hub.connects.allow(asyncio.get_running_loop().time()):
+        raise Bye(OVERLOADED, "too many connects at once", retry_after_ms=spread_ms(high=15_000))
+    try:
+        return await database.run(admission.admit, credentials)
+    except Error as error:
+        raise _unreadable(error) from error
 
-    async def _read(self, receive: Receive) -> None:
-        """Hand the client's messages to the connection until it disconnects."""
-        loop = asyncio.get_running_loop()
-        rate = inbound.Rate(loop.time())
-        told = False
+
+async def _placed(hub: Hub, session: uuid.UUID, grant: Grant) -> None:
+    try:
+        if not await hub.places.take(session, grant.user_id):
+            most = hub.settings.sockets_per_user
+            raise Bye(LIMIT, f"this user has {most} connections already: close one of them")
+    except Error as error:
+        raise _unreadable(error) from error
+
+
+async def _feed(
+    hub: Hub,
+    session: uuid.UUID,
+    grant: Grant,
+    changes_seen: int,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> int:
+    try:
+        stream = await hub.stream(grant.tenant_id)
+    except Error as error:
+        return await _say_bye(scope, send, _unreadable(error))
+    parts = Parts(process=hub.process, session=session, grant=grant, changed=hub.receipts.changed)
+    connection = Connection(
+        session=session,
+        grant=grant,
+        stream=stream,
+        pages=hub.pages,
+        outlet=outlet_of(scope, send),
+        parts=parts,
+    )
+    hub.add(connection)
+    if hub.reviews.seen != changes_seen:
+        hub.reviews.again(connection)
+    if hub.draining:
+        connection.end(Bye(DRAIN, "this server stops", retry_after_ms=spread_ms()))
+    reader = asyncio.create_task(_read(receive, connection))
+    code = FAULT
+    try:
+        bye = await connection.run(_cursor_of(scope))
+        code = bye.code
+        return await _say_bye(scope, send, bye)
+    except (Gone, OSError):
+        code = Gone.code
+        raise
+    finally:
+        reader.cancel()
+        hub.remove(connection)
+        parts.end(code)
+
+
+async def _read(receive: Receive, connection: Connection) -> None:
+    """Hand the client's messages to the connection until it disconnects."""
+    loop = asyncio.get_running_loop()
+    rate = Bucket(per_second=inbound.PER_SECOND, burst=inbound.PER_SECOND, now=loop.time())
+    refused, told = 0, False
+    try:
         while (message := await receive())["type"] != "websocket.disconnect":
-            if not rate.allow(loop.time()):
-                if rate.refused > inbound.FORGIVEN:
-                    raise Bye(4101, "too many frames", retry_ms())
-                if not told:
-                    text = f"at most {inbound.PER_SECOND} frames a second"
-                    self.connection.request(
-                        control.error("rate_limited", text, retry_after_ms=1_000)
-                    )
-                told = True
+            if rate.allow(loop.time()):
+                told = False
+                _hand_over(message.get("text"), connection)
                 continue
-            told = False
-            try:
-                parsed = inbound.parse(message.get("text"))
-            except inbound.BadMessage as bad:
-                self.connection.request(control.error(bad.code, str(bad)))
-            else:
-                if not isinstance(parsed, inbound.Ack):
-                    self.connection.request(parsed)
-
-    async def dispatch(self, message: dict[str, Any]) -> None:
-        """Call the handler of a layer message. A message that cannot be handled harms nobody."""
-        try:
-            handler = getattr(self, get_handler_name(message), None)
-            if handler is not None:
-                await handler(message)
-        except Exception:
-            logger.exception("A layer message was passed over; the log has what it told")
-
-    async def ticket_updated(self, message: dict[str, Any]) -> None:
-        """Take one event; the other events' handlers do the same."""
-        event = event_of_message(message)
-        if event is not None:
-            self.connection.hint(event)
-
-    ticket_created = ticket_edited = ticket_moved = ticket_deleted = ticket_updated
-    finding_created = anomaly_detected = event_failed = ticket_updated
-
-    async def noc_events(self, message: dict[str, Any]) -> None:
-        """Take several events of one message."""
-        for each in message["events"]:
-            await self.ticket_updated(each)
+            refused += 1
+            if refused > inbound.FORGIVEN:
+                connection.end(Bye(RATE, "too many frames", retry_after_ms=spread_ms()))
+                return
+            if not told:
+                text = f"at most {inbound.PER_SECOND} frames a second"
+                connection.request(control.error("rate_limited", text, retry_after_ms=1_000))
+            told = True
+    except Exception:
+        logger.exception("The frames of a client could not be read")
+        connection.end(Bye(FAULT, "a fault of the server", retry_after_ms=spread_ms()))
+    else:
+        connection.end(Gone())
 
 
-def _cursor_of(scope: dict[str, Any]) -> inbound.Resume | inbound.BadMessage | None:
+def _hand_over(text: str | None, connection: Connection) -> None:
+    try:
+        message = inbound.parse(text)
+    except inbound.BadMessage as bad:
+        connection.request(control.error(bad.code, str(bad)))
+        return
+    if isinstance(message, inbound.Ack):
+        connection.ack(message.seq)
+    else:
+        connection.request(message)
+
+
+def _cursor_of(scope: Scope) -> inbound.Resume | inbound.BadMessage | None:
     """Read ``?after_seq=N&epoch=E``; one without the other is no cursor that can be used."""
     query = parse_qs(scope.get("query_string", b"").decode("latin1"), keep_blank_values=True)
     after_seq, epoch = query.get("after_seq"), query.get("epoch")
@@ -141,26 +183,35 @@ def _cursor_of(scope: dict[str, Any]) -> inbound.Resume | inbound.BadMessage | N
         if after_seq is None or epoch is None:
             raise inbound.BadMessage("bad_cursor", "after_seq and epoch belong together")
         digits = after_seq[-1]
-        number = int(digits) if digits.isascii() and digits.isdigit() else None
+        # No more digits than int() takes; what is too large for a number of the log is told so.
+        number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else None
         return inbound.cursor_of(number, epoch[-1])
-    except (inbound.BadMessage, ValueError) as bad:
-        return bad if isinstance(bad, inbound.BadMessage) else inbound.BadMessage("bad_cursor", "")
+    except inbound.BadMessage as bad:
+        return bad
 
 
-async def _within(seconds: float, event: asyncio.Event) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        pass
+def _unreadable(error: Error) -> Bye:
+    logger.warning(
+        "A connection could not be made: the database cannot be read",
+        extra={"error": f"{type(error).__name__}: {error}"},
+    )
+    return Bye(OVERLOADED, "the database cannot be read", retry_after_ms=spread_ms())
 
 
-async def _end(send: Send, bye: Bye) -> None:
-    """Say goodbye and close; the client may be long gone."""
-    text = control.bye(bye.code, bye.reason, retry_after_ms=bye.retry_after_ms)
+async def _say_bye(scope: Scope, send: Send, bye: Bye) -> int:
+    """Say goodbye and close; the client may be long gone. Return the close code."""
+    last = Frame(control.bye(bye.code, bye.reason, retry_after_ms=bye.retry_after_ms))
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
-            await send({"type": "websocket.send", "text": text})
-            await send({"type": "websocket.close", "code": bye.code, "reason": bye.reason})
+            await outlet_of(scope, send).close(bye.code, bye.reason, last)
     except (OSError, RuntimeError, TimeoutError):
         logger.debug("The client vanished before its goodbye", exc_info=True)
+    return bye.code
+
+
+async def _close(send: Send, code: int) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await send({"type": "websocket.close", "code": code})
+    except (OSError, RuntimeError, TimeoutError):
+        logger.debug("The client vanished", exc_info=True)

@@ -3,6 +3,7 @@
 from collections.abc import Set
 from dataclasses import dataclass
 
+from apps.noc.feed.outlet import Frame
 from apps.noc.feed.wire import Event
 from outbox.log import Head
 
@@ -32,15 +33,17 @@ class Cursor:
         """See only those of ``sites`` that were seen before."""
         self.sites = sites if self.sites is None else self.sites & sites
 
-    def step(self, event: Event) -> str | None:
+    def step(self, event: Event) -> Frame | None:
         """Walk over the next event; return its frame when it is seen. It must be the next one."""
         assert event.seq == self.position + 1  # noqa: S101 - a hole would be a silent loss
         self.position = event.seq
+        if self.sites is None:
+            self.prev = event.seq
+            return event.whole
         if not event.visible(self.sites):
             return None
-        prev = event.seq - 1 if self.sites is None else self.prev
-        self.prev = event.seq
-        return event.text(prev=prev, sites=self.sites)
+        prev, self.prev = self.prev, event.seq
+        return Frame(event.text(prev=prev, sites=self.sites))
 
 
 def reset_reason(head: Head, *, after_seq: int, epoch: str) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, connection
 
 Result = TypeVar("Result")
 
@@ -18,13 +18,24 @@ _pool = ThreadPoolExecutor(THREADS, thread_name_prefix="feed-database")
 
 
 async def run(function: Callable[..., Result], *args: object) -> Result:
-    """Return ``function(*args)``, called in one of the feed's threads with a fresh connection."""
+    """
+    Return ``function(*args)``, called in one of the feed's threads.
+
+    When a kept connection turns out to be lost, it is called a second time on a new one.
+    """
     return await asyncio.get_running_loop().run_in_executor(_pool, _call, function, args)
 
 
 def _call(function: Callable[..., Result], args: tuple[object, ...]) -> Result:
-    close_old_connections()
+    # The threads are few and ours, so each keeps its connection: a new one costs more than most
+    # reads. `close_old_connections` is for threads that come and go.
+    kept = connection.connection is not None
     try:
         return function(*args)
-    finally:
-        close_old_connections()
+    except (OperationalError, InterfaceError):
+        if connection.is_usable():
+            raise  # the statement failed, not the connection
+        connection.close()
+        if not kept:
+            raise
+    return function(*args)

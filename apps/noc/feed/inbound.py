@@ -80,22 +80,3 @@ def _sites(value: Any) -> frozenset[int]:
     if not isinstance(value, list) or not all(type(site_id) is int for site_id in value):
         raise BadMessage("bad_message", "sites is not a list of ids")
     return frozenset(value)
-
-
-class Rate:
-    """A bucket of ``PER_SECOND`` frames that fills in one second. Times in seconds."""
-
-    def __init__(self, now: float) -> None:
-        self.refused = 0
-        self._tokens = float(PER_SECOND)
-        self._at = now
-
-    def allow(self, now: float) -> bool:
-        """Tell whether one more frame is within the rate."""
-        self._tokens = min(PER_SECOND, self._tokens + (now - self._at) * PER_SECOND)
-        self._at = now
-        if self._tokens < 1:
-            self.refused += 1
-            return False
-        self._tokens -= 1
-        return True

@@ -4,7 +4,8 @@ from typing import Any
 
 from django.urls import path, re_path
 
-from apps.noc.feed.consumer import FeedConsumer, Receive, Send
+from apps.noc.feed.consumer import Receive, feed
+from apps.noc.feed.outlet import Send
 
 
 async def refuse(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -14,6 +15,6 @@ async def refuse(scope: dict[str, Any], receive: Receive, send: Send) -> None:
 
 
 websocket_urlpatterns = [
-    path("ws/noc/", FeedConsumer.as_asgi()),
+    path("ws/noc/", feed),  # type: ignore[arg-type]
     re_path(r"", refuse),  # type: ignore[arg-type]
 ]

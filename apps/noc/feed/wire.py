@@ -13,6 +13,7 @@ from functools import cached_property
 from math import isfinite
 from typing import Any
 
+from apps.noc.feed.outlet import Frame
 from outbox.log import LogRow
 
 MAX_BYTES = 32 * 1024  # of the fields as UTF-8 JSON, without the envelope
@@ -81,6 +82,27 @@ class Event:
     fields: dict[str, Any]
     replay_of: int | None = None
 
+    @cached_property
+    def size_bytes(self) -> int:
+        """Roughly what it takes in memory, with its encoded forms."""
+        return 2_000 + 3 * len(self._tail)
+
+    @cached_property
+    def written(self) -> float:
+        """When the change was written, in seconds since 1970."""
+        return datetime.fromisoformat(self.occurred_at).timestamp()
+
+    @cached_property
+    def labels(self) -> tuple[str, str, str]:
+        """Its type, old and new status; the latter are empty when no status changed."""
+        fields = self.fields
+        return self.type, fields.get("old_status", ""), fields.get("new_status", "")
+
+    @cached_property
+    def whole(self) -> Frame:
+        """The frame for every scope that sees all sites: encoded once for all of them."""
+        return Frame(self.text(prev=self.seq - 1, sites=None))
+
     def visible(self, sites: Set[int] | None) -> bool:
         """Tell whether this scope sees the event. ``None`` is every site, and what has none."""
         if sites is None or self.type == FAILED or self.fields["site_id"] in sites:
@@ -135,6 +157,7 @@ def layer_message(row: LogRow) -> tuple[dict[str, Any], list[int]]:
     kind, message = _judged(row)
     sites = sites_of(message)
     message["type"] = kind
+    message["tenant_id"] = tenant_of(row.stream)
     message["seq"] = row.seq
     message["epoch"] = str(row.epoch)
     message["event_id"] = str(row.event_id)
@@ -142,6 +165,15 @@ def layer_message(row: LogRow) -> tuple[dict[str, Any], list[int]]:
     if row.replay_of is not None:
         message["replay_of"] = row.replay_of
     return message, sites
+
+
+def stream_of(tenant_id: int) -> str:
+    return f"tenant:{tenant_id}"
+
+
+def tenant_of(stream: str) -> int:
+    """Return the tenant that the stream belongs to; raises ``ValueError`` for any other stream."""
+    return int(stream.removeprefix("tenant:"))
 
 
 def event_of_message(message: Mapping[str, Any]) -> Event | None:

@@ -1,0 +1,101 @@
+"""The places that this process's sockets hold of their users' limited number."""
+
+import logging
+import uuid
+from collections.abc import Collection, Sequence
+
+from django.db import Error
+
+from apps.noc.feed import database, leases
+from apps.noc.feed.batch import Batch
+from apps.noc.feed.conf import feed_settings
+from apps.noc.receipts import store
+
+logger = logging.getLogger(__name__)
+
+Place = tuple[uuid.UUID, int]  # of a connection: its session and user
+
+
+class Places:
+    """One statement takes, or gives back, for all sockets that come or go together."""
+
+    BEAT_SECONDS = leases.BEAT_SECONDS
+
+    def __init__(self, process: uuid.UUID) -> None:
+        self._process = process
+        self._held: dict[uuid.UUID, int] = {}
+        self._known = False
+        self._taking: Batch[Place] = Batch(self._take)
+        self._giving: Batch[uuid.UUID] = Batch(self._give)
+
+    async def take(self, session: uuid.UUID, user_id: int) -> bool:
+        """
+        Tell whether the user may have one more socket.
+
+        Raises:
+            django.db.Error: the database cannot tell.
+        """
+        granted = await self._taking.ask((session, user_id))
+        if granted:
+            self._held[session] = user_id
+        return granted
+
+    async def give(self, session: uuid.UUID) -> None:
+        """Give a place back; when that fails, it ends with this process."""
+        if self._held.pop(session, None) is None:
+            return
+        try:
+            await self._giving.ask(session)
+        except Error as error:
+            logger.warning(
+                "The place of a socket was not given back",
+                extra={"session": str(session), "error": f"{type(error).__name__}: {error}"},
+            )
+
+    async def beat(self) -> Collection[uuid.UUID]:
+        """
+        Say that this process lives; return the sessions whose places are lost.
+
+        That happens to one which could not say so for a minute, when others have come instead.
+
+        Raises:
+            django.db.Error: the database does not answer.
+        """
+        if not self._known:
+            return ()
+        lost = await database.run(self._beat, list(self._held.items()))
+        for session in lost:
+            self._held.pop(session, None)
+        return lost
+
+    async def leave(self) -> None:
+        """Give everything back at the end of the process."""
+        if self._known:
+            await database.run(leases.leave, self._process)
+
+    # --- in the feed's threads ------------------------------------------------------------------
+
+    def _take(self, wanted: Sequence[Place]) -> set[Place]:
+        if not self._known:
+            leases.enter(self._process)
+            self._known = True
+        try:
+            granted = self._granted(wanted)
+        except leases.ProcessLost:
+            self._beat(list(self._held.items()))
+            granted = self._granted(wanted)
+        return {place for place in wanted if place[0] in granted}
+
+    def _beat(self, held: Sequence[Place]) -> set[uuid.UUID]:
+        store.close_dead(leases.TRUSTED_SECONDS)  # before they are forgotten
+        if leases.beat(self._process) or not held:
+            return set()
+        granted = self._granted(held)
+        return {session for session, _ in held if session not in granted}
+
+    def _granted(self, wanted: Sequence[Place]) -> set[uuid.UUID]:
+        return leases.take(self._process, wanted, feed_settings().sockets_per_user)
+
+    def _give(self, sessions: Sequence[uuid.UUID]) -> Sequence[uuid.UUID]:
+        leases.release(sessions)
+        return sessions

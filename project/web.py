@@ -1,0 +1,102 @@
+"""
+The web process: uvicorn, with what the feed needs of its server.
+
+- Several frames in one write (the ASGI extension of ``apps/noc/feed/outlet.py``): with one call of
+  the system per frame, those calls are most of the cost of a burst.
+- A client that does not read is let go of: uvicorn alone keeps the socket and its buffer until the
+  client reads or its machine is known to be gone.
+- SIGTERM sends the websockets away, spread over time, before the server ends; uvicorn alone closes
+  all of them at once, and they come back at once.
+"""
+
+import argparse
+import os
+import socket
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
+
+FRAMES = "noc.frames"
+MAX_FRAME_BYTES = 65_536  # that a client may send
+GRACEFUL_SECONDS = 20  # for HTTP requests, after the websockets were sent away
+CLOSE_SECONDS = 10.0  # for the rest of the buffer and the answer to our close
+UNACKNOWLEDGED_MS = 90_000  # then the client's machine is taken for dead
+
+
+class FeedProtocol(WebSocketsSansIOProtocol):
+    """One websocket of the server."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+            # The feed's own pings make sure that there is something to acknowledge.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            self.scope["extensions"][FRAMES] = {}
+
+    async def send(self, message: Any) -> None:
+        kind = message["type"]
+        if kind == FRAMES:
+            if message["wait"] and not self.writable.is_set():
+                await self.writable.wait()
+            if self.disconnected or self.conn.state is not State.OPEN:
+                raise ClientDisconnected
+            self.transport.write(message["data"])
+            return
+        if kind == "websocket.close":
+            self.writable.set()  # or a client that does not read could not even be let go of
+        await super().send(message)
+        if kind == "websocket.close" and self.close_timer is not None:
+            self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+
+class FeedServer(uvicorn.Server):
+    """uvicorn's server, which empties the feed before it ends."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()  # nobody new
+        if not self.force_exit:
+            from apps.noc.feed.hub import drain
+
+            await drain()
+        await super().shutdown(sockets)
+
+
+def config(*, host: str, port: int, **options: Any) -> uvicorn.Config:
+    """Return uvicorn's configuration for the site."""
+    return uvicorn.Config(
+        "project.asgi:application",
+        host=host,
+        port=port,
+        ws=FeedProtocol,
+        ws_per_message_deflate=False,
+        ws_max_size=MAX_FRAME_BYTES,
+        # Its pings wait behind the frames in the buffers, so it would end clients that are slow but
+        # alive. The feed pings, and ends who takes nothing.
+        ws_ping_interval=None,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        **options,
+    )
+
+
+def main() -> None:
+    """Serve until a signal ends it."""
+    parser = argparse.ArgumentParser(description="The web process.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    arguments = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+    FeedServer(config(host=arguments.host, port=arguments.port)).run()
+
+
+if __name__ == "__main__":
+    main()
