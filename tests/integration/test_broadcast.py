@@ -35,6 +35,7 @@ def sent(row: LogRow) -> dict[str, Any]:
     return {
         "type": row.type,
         **row.payload,
+        "tenant_id": int(row.stream.removeprefix("tenant:")),
         "seq": row.seq,
         "epoch": str(EPOCH),
         "event_id": str(row.event_id),

@@ -29,13 +29,14 @@ async def run(function: Callable[..., Result], *args: object) -> Result:
 def _call(function: Callable[..., Result], args: tuple[object, ...]) -> Result:
     # The threads are few and ours, so each keeps its connection: a new one costs more than most
     # reads. `close_old_connections` is for threads that come and go.
-    kept = connection.connection is not None
+    kept = connection.connection
     try:
         return function(*args)
     except (OperationalError, InterfaceError):
-        if connection.is_usable():
+        # After a transaction that failed, Django may have made a new one already.
+        if connection.connection is kept and connection.is_usable():
             raise  # the statement failed, not the connection
         connection.close()
-        if not kept:
+        if kept is None:
             raise
     return function(*args)
