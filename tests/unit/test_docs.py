@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from apps.noc.feed.conf import FeedSettings
 from outbox.conf import OutboxSettings
 from tests import compose_file
 from tests.compose_file import ROOT
@@ -57,6 +58,11 @@ class TestSettings:
         for name, field in OutboxSettings.__dataclass_fields__.items():
             if isinstance(field.default, int):
                 assert shown[name] == str(field.default)
+
+    def test_of_the_feed_are_in_the_table_with_their_defaults(self) -> None:
+        shown = {name: value.replace(",", "") for name, value in table("`settings.FEED`").items()}
+        fields = FeedSettings.__dataclass_fields__
+        assert shown == {name: str(field.default) for name, field in fields.items()}
 
     def test_of_the_compose_file_are_all_in_the_tables(self) -> None:
         used = compose_file.required_variables() | set(compose_file.optional_variables())
