@@ -23,6 +23,7 @@ FRAMES = "noc.frames"
 MAX_FRAME_BYTES = 65_536  # that a client may send
 GRACEFUL_SECONDS = 20  # for HTTP requests, after the websockets were sent away
 CLOSE_SECONDS = 10.0  # for the rest of the buffer and the answer to our close
+SEND_BUFFER_BYTES = 128 * 1024  # the kernel takes twice that; by itself it would take megabytes
 UNACKNOWLEDGED_MS = 90_000  # then the client's machine is taken for dead
 
 
@@ -35,6 +36,7 @@ class FeedProtocol(WebSocketsSansIOProtocol):
         if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
             # The feed's own pings make sure that there is something to acknowledge.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
