@@ -11,6 +11,9 @@ class SeedConsumer(AsyncJsonWebsocketConsumer):
         await self.channel_layer.group_add(self.group, self.channel_name)
         await self.accept()
 
+    async def disconnect(self, code):
+        await self.channel_layer.group_discard(self.group, self.channel_name)
+
     async def ticket_updated(self, event):
         await self.send_json(event)
 
