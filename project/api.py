@@ -9,6 +9,7 @@ from rest_framework.permissions import AllowAny
 from apps.helpdesk import api as helpdesk
 from apps.noc import api as noc
 from apps.noc import sightings_api as sightings
+from apps.noc.receipts import api as receipts
 from apps.tenancy import api as tenancy
 from apps.tenancy.http.problems import CONTENT_TYPE, members
 
@@ -22,12 +23,15 @@ def nothing_here(request: HttpRequest) -> HttpResponse:
 
 urlpatterns: list[URLPattern] = [
     path("auth/token/", tenancy.TokenView.as_view()),
+    path("auth/ws-ticket/", tenancy.WsTicketView.as_view()),
     path("auth/me/", tenancy.MeView.as_view()),
     path("tickets/", helpdesk.TicketsView.as_view()),
     path("tickets/<int:ticket_id>/", helpdesk.TicketView.as_view()),
     path("tickets/<int:ticket_id>/status/", helpdesk.TicketStatusView.as_view()),
     path("noc/snapshot/", noc.SnapshotView.as_view()),
     path("noc/events/", noc.EventsView.as_view()),
+    path("noc/events/<int:seq>/", receipts.EventView.as_view()),
+    path("noc/events/<int:seq>/receipts/", receipts.ReceiptsView.as_view()),
     path("noc/findings/", sightings.FindingsView.as_view()),
     path("noc/anomalies/", sightings.AnomaliesView.as_view()),
     path("schema/", SpectacularAPIView.as_view(permission_classes=[AllowAny])),

@@ -3,7 +3,8 @@
 Each event goes to ``noc_tenant_{id}`` and, when it has a site, to ``noc_site_{id}``; a ticket that
 moved goes to both sites. One event for a group keeps its own type, so that a group consumer with
 handlers like ``ticket_updated`` works; several are one ``noc_events`` message with a list
-``events``.
+``events``. A change of access goes to ``noc_access`` for those who watch over sockets, and to
+``noc_user_{id}`` when it concerns one user; each is a message of its own.
 
 This is a hint that makes delivery fast. The log is the truth: whatever is lost here, the feed reads
 from there. So nothing is tried twice: a failure is raised to the relay, which knows when to go on.
@@ -21,6 +22,7 @@ from redis import RedisError
 
 from apps.noc.feed import wire
 from apps.noc.publisher import publisher_of
+from apps.tenancy.triggers import ACCESS_CHANGED, ACCESS_STREAM
 from outbox.log import LogRow
 
 logger = logging.getLogger(__name__)
@@ -30,13 +32,15 @@ CHUNK_BYTES = 64 * 1024  # of text; one message stays far from any buffer limit 
 
 Message = dict[str, Any]
 _STREAM = "tenant:"
+_CONCERNED = ("user_id", "tenant_id", "session")
 
 
 def deliver(rows: Sequence[LogRow]) -> None:
     """
     Send rows of the log to their groups: one pipeline for all of them.
 
-    Rows of a stream that is no tenant's have no viewers and are passed over.
+    Rows of a stream that is neither a tenant's nor that of access have no viewers: they are passed
+    over.
 
     Raises:
         redis.RedisError, OSError: the layer could not be reached; none or some were sent.
@@ -74,6 +78,8 @@ def _messages(rows: Sequence[LogRow]) -> Iterator[tuple[str, Message]]:
     """Yield ``(group, message)``; within a group in the order of the rows."""
     groups: defaultdict[str, list[Message]] = defaultdict(list)
     for row in rows:
+        if row.stream == ACCESS_STREAM:
+            yield from _access_messages(row)
         if not row.stream.startswith(_STREAM):
             continue
         message, sites = wire.layer_message(row)
@@ -86,6 +92,16 @@ def _messages(rows: Sequence[LogRow]) -> Iterator[tuple[str, Message]]:
                 yield group, chunk[0]
             else:
                 yield group, {"type": "noc_events", "events": chunk}
+
+
+def _access_messages(row: LogRow) -> Iterator[tuple[str, Message]]:
+    """Yield the message of a change of access; its only facts are whom it concerns."""
+    concerned = {key: row.payload[key] for key in _CONCERNED if key in row.payload}
+    if row.type == ACCESS_CHANGED and concerned:
+        message = {"type": row.type, "seq": row.seq, "epoch": str(row.epoch), **concerned}
+        yield "noc_access", message
+        if "user_id" in concerned:
+            yield f"noc_user_{concerned['user_id']}", message
 
 
 def _chunks(events: list[Message]) -> Iterator[list[Message]]:

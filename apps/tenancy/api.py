@@ -1,18 +1,22 @@
-"""Log in for programs, and what the caller may do."""
+"""Log in for programs, tickets for the websocket, and what the caller may do."""
 
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema
+from knox.models import AuthToken
 from rest_framework import serializers
+from rest_framework.exceptions import Throttled
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.tenancy import tickets
 from apps.tenancy.access import access_of, refusal_of
 from apps.tenancy.http.bodies import Known
 from apps.tenancy.http.problems import Problem
-from apps.tenancy.models import Tenant
+from apps.tenancy.http.scoped import ScopedView
+from apps.tenancy.models import Capability, Tenant
 from apps.tenancy.tokens import new_token
 
 
@@ -39,6 +43,42 @@ class TokenView(APIView):
         if not isinstance(user, User):
             raise Problem(401, "The user name or the password is wrong, or the account is closed.")
         return Response({"token": new_token(user)})
+
+
+class Ticket(serializers.Serializer[dict[str, object]]):
+    ticket = serializers.CharField()
+    subprotocol = serializers.CharField(help_text="For Sec-WebSocket-Protocol: noc.ticket.…")
+    expires_in_s = serializers.IntegerField()
+
+
+class WsTicketView(ScopedView):
+    """Make a ticket that opens the websocket once, for clients that can send no header there."""
+
+    needs = {"POST": Capability.NOC_VIEW}
+
+    @extend_schema(request=None, responses={201: Ticket})
+    def post(self, request: Request) -> Response:
+        if isinstance(request.auth, AuthToken):
+            made_with = tickets.Credential(self.caller.pk, tickets.TOKEN, request.auth.digest)
+        else:
+            key = request.session.session_key or ""
+            made_with = tickets.Credential(self.caller.pk, tickets.SESSION, key)
+        try:
+            ticket = tickets.issue(made_with)
+        except tickets.TooManyTickets as error:
+            raise Throttled(
+                wait=tickets.VALID_SECONDS,
+                detail=f"You have {tickets.MAX_UNUSED} tickets that were not used: use one.",
+            ) from error
+        return Response(
+            {
+                "ticket": ticket,
+                "subprotocol": tickets.PREFIX + ticket,
+                "expires_in_s": tickets.VALID_SECONDS,
+            },
+            status=201,
+            headers={"Cache-Control": "no-store"},
+        )
 
 
 class Named(serializers.Serializer[dict[str, object]]):

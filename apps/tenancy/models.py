@@ -1,16 +1,24 @@
 """Tenants, their sites, and the membership that ties a user to exactly one tenant."""
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.functions import TransactionNow
+from django.contrib.sessions.models import Session
 from django.db import models
 from django.db.models.functions import Now
+from knox.models import AuthToken
 
 from apps.tenancy.triggers import (
+    account_access,
+    membership_access,
     scope_of_all_sites,
     scope_of_sites,
+    session_access,
     site_of_same_tenant,
+    tenant_access,
     tenant_is_fixed,
+    token_access,
 )
 
 
@@ -31,6 +39,9 @@ class Tenant(models.Model):
         null=True, blank=True, help_text="Set: its users are shut out, its data stays."
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        triggers = [tenant_access()]
 
     def __str__(self) -> str:
         return self.name
@@ -97,7 +108,7 @@ class Membership(models.Model):
                 name="membership_known_capabilities",
             )
         ]
-        triggers = [tenant_is_fixed(), scope_of_all_sites()]
+        triggers = [tenant_is_fixed(), scope_of_all_sites(), *membership_access()]
 
     def __str__(self) -> str:
         return f"{self.user} in {self.tenant}"
@@ -125,3 +136,27 @@ class WsTicket(models.Model):
 
     def __str__(self) -> str:
         return f"ticket of user {self.user_id}"
+
+
+# Tables of others, named so that they can carry triggers; nothing else uses these classes.
+
+
+class WatchedUser(User):
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        triggers = account_access()
+
+
+class WatchedSession(Session):
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        triggers = [session_access()]
+
+
+class WatchedToken(AuthToken):
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        triggers = token_access()

@@ -1,8 +1,15 @@
 """Rules that only the database can keep: what belongs to one tenant stays there, whoever writes."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import pgtrigger
 
+from outbox import capture_delete, capture_update
 from outbox.capture import PlainTrigger
+
+ACCESS_STREAM = "access"  # one for all tenants: a process follows it with one look
+ACCESS_CHANGED = "access_changed"
 
 
 def tenant_is_fixed() -> PlainTrigger:
@@ -89,3 +96,71 @@ def scope_of_sites() -> PlainTrigger:
             RETURN NULL;
         """,
     )
+
+
+# --- What may end a socket --------------------------------------------------------------------
+
+
+def _access_changed(of: str, payload: str) -> dict[str, Any]:
+    """Return the message: whom it concerns, and nothing of what they may do now."""
+    subject = payload if of != "session" else f"left({payload}, 16)"
+    return {
+        "stream": f"'{ACCESS_STREAM}'",
+        "subject": f"'{of}:' || {subject}",
+        "payload": {of if of == "session" else f"{of}_id": payload},
+    }
+
+
+def account_access() -> Iterable[PlainTrigger]:
+    """Capture another password, (de)activation and deletion of a user."""
+    return [
+        capture_update(
+            ACCESS_CHANGED,
+            when_changed=["password", "is_active"],
+            **_access_changed("user", "OLD.id"),
+        ),
+        capture_delete(ACCESS_CHANGED, order=1, **_access_changed("user", "OLD.id")),
+    ]
+
+
+def membership_access() -> Iterable[PlainTrigger]:
+    """
+    Capture what changes a membership; any change of its sites moves ``scope_changed_at``.
+
+    A new one needs no message: who had none is not connected.
+    """
+    return [
+        capture_update(
+            ACCESS_CHANGED,
+            when_changed=["capabilities", "user_id", "scope_changed_at"],
+            **_access_changed("user", "OLD.user_id"),
+        ),
+        capture_delete(ACCESS_CHANGED, order=1, **_access_changed("user", "OLD.user_id")),
+    ]
+
+
+def tenant_access() -> PlainTrigger:
+    """Capture the suspension of a tenant and its end."""
+    return capture_update(
+        ACCESS_CHANGED, when_changed=["suspended_at"], **_access_changed("tenant", "OLD.id")
+    )
+
+
+def session_access() -> PlainTrigger:
+    """Capture the end of a session by its digest; cleaning up expired ones is none."""
+    digest = "encode(sha256(convert_to(OLD.session_key, 'UTF8')), 'hex')"
+    ended = capture_delete(ACCESS_CHANGED, **_access_changed("session", digest))
+    ended.condition = pgtrigger.Condition("OLD.expire_date > now()")
+    return ended
+
+
+def token_access() -> Iterable[PlainTrigger]:
+    """Capture the deletion of a token, and another expiry or user."""
+    return [
+        capture_update(
+            ACCESS_CHANGED,
+            when_changed=["expiry", "user_id"],
+            **_access_changed("user", "OLD.user_id"),
+        ),
+        capture_delete(ACCESS_CHANGED, order=1, **_access_changed("user", "OLD.user_id")),
+    ]

@@ -30,7 +30,8 @@ LOCK_USERS = """
 SELECT pg_advisory_xact_lock(%(lock)s, b.bucket)
   FROM unnest(%(buckets)s::int[]) AS b(bucket)
 """
-# Oldest wish first; who stands behind another wish of the same user counts it as granted.
+# Oldest wish first; who stands behind another wish of the same user counts it as granted. A lease
+# that the process has already is granted again: its last call may have failed after the commit.
 TAKE = """
 WITH trusted AS (
   SELECT id FROM noc_feedprocess
@@ -42,7 +43,7 @@ wanted AS (
 held AS (
   SELECT l.user_id, count(*) AS n
     FROM noc_feedlease l JOIN noc_feedprocess p ON p.id = l.process_id
-   WHERE l.user_id = ANY(%(users)s)
+   WHERE l.user_id = ANY(%(users)s) AND l.id <> ALL (%(ids)s)
      AND p.seen_at > clock_timestamp() - make_interval(secs => %(lost)s)
    GROUP BY l.user_id),
 granted AS (
@@ -50,6 +51,7 @@ granted AS (
   SELECT w.id, w.user_id, t.id
     FROM wanted w CROSS JOIN trusted t LEFT JOIN held h USING (user_id)
    WHERE w.place + coalesce(h.n, 0) <= %(limit)s
+  ON CONFLICT (id) DO UPDATE SET process_id = EXCLUDED.process_id
   RETURNING id)
 SELECT EXISTS (SELECT FROM trusted), ARRAY(SELECT id FROM granted)
 """
