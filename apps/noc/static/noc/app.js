@@ -3,7 +3,7 @@
 import { Activity } from "./activity.js";
 import { Board } from "./board.js";
 import { Feed } from "./noc-feed.js";
-import { age, clock } from "./words.js";
+import { age, clock, reasonWord } from "./words.js";
 
 const by = (id) => document.getElementById(id);
 const counters = [...document.querySelectorAll(".counter")];
@@ -28,16 +28,21 @@ const WORDS = {
   "signed-out": () => "Signed out",
   stopped: () => "Stopped",
 };
+const FROZEN = "What you see does not change any more.";
 const NOTICES = {
-  "signed-out": ["You are signed out, or may no longer watch. What you see does not change any more.", "Sign in again"],
-  stopped: ["The server ended this connection. What you see does not change any more.", "Start again"],
+  expired: [`Your session has ended. ${FROZEN}`, "Sign in again"],
+  revoked: [`You may no longer watch these tickets. ${FROZEN}`, "Sign in again"],
+  limit: [`You have too many of these pages open; close one. ${FROZEN}`, "Start again"],
+  stopped: [`The server ended this connection. ${FROZEN}`, "Start again"],
+  snapshot: ["The tickets could not be loaded. Trying again."],
 };
 
-function showState({ state, since }) {
+function showState({ state, since, reason }) {
   by("state").dataset.state = state;
+  by("state").dataset.reason = reason ?? "";
   by("state-word").textContent = WORDS[state](since);
   document.title = state === "live" || state === "loading" || state === "catching-up" ? title : `${WORDS[state](since)} · ${title}`;
-  if (NOTICES[state]) notice(...NOTICES[state]);
+  notice(...(NOTICES[reason] ?? NOTICES[state] ?? [""]));
   showAge();
 }
 
@@ -53,17 +58,18 @@ function notice(text, action = "") {
 }
 
 function showAge() {
-  by("state-age").textContent = feed.eventAt ? `last event ${age(Date.now() - feed.eventAt)} ago` : feed.state === "live" ? "no event yet" : "";
+  const event = feed.eventAt ? `last event ${age(Date.now() - feed.eventAt)} ago` : feed.state === "live" ? "no event yet" : "";
+  by("state-age").textContent = [reasonWord(feed.reason), event].filter(Boolean).join(" · ");
 }
 
 feed.addEventListener("snapshot", ({ detail }) => board.replace(detail.tickets));
 feed.addEventListener("event", ({ detail }) => {
   board.apply(detail.frame);
   activity.add(detail.frame);
-  if (!by("state-age").textContent.startsWith("last")) showAge(); // from then on the clock does it
+  if (!by("state-age").textContent.includes("last")) showAge(); // from then on the clock does it
 });
 feed.addEventListener("state", ({ detail }) => showState(detail));
-feed.addEventListener("trouble", ({ detail }) => notice(detail.text));
+feed.addEventListener("problem", ({ detail }) => console.warn(detail.text, detail.cause));
 setInterval(showAge, 1000);
 
 for (const node of counters) {

@@ -3,6 +3,20 @@
 const STATUS = { NEW: "New", IN_PROGRESS: "In progress", ON_HOLD: "On hold", RESOLVED: "Resolved", CLOSED: "Closed", CANCELLED: "Cancelled" };
 const LEVEL = { LOW: "Low", MEDIUM: "Medium", HIGH: "High", CRITICAL: "Critical" };
 
+// Why the feed is not live. The other reasons are over before anybody has read them.
+const REASON = {
+  lost: "no connection",
+  silent: "the server is silent",
+  unanswered: "the server does not answer",
+  draining: "the server restarts",
+  slow: "this page reads too slowly",
+  rate: "the server asked for a pause",
+  overloaded: "the server is busy",
+  unavailable: "the server cannot read its log",
+  snapshot: "the tickets cannot be loaded",
+};
+
+export const reasonWord = (value) => REASON[value] ?? "";
 export const statusWord = (value) => STATUS[value] ?? value;
 export const levelWord = (value) => LEVEL[value] ?? value;
 export const isOpen = (status) => status !== "CLOSED" && status !== "CANCELLED";

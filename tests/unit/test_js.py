@@ -1,0 +1,42 @@
+"""The browser's modules, tested by Node.js against a scripted server on real websockets."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from project import node
+from tests.compose_file import ROOT
+
+SECONDS = 120
+
+
+def test_the_feed_client_passes_its_tests(tmp_path: Path) -> None:
+    program = node.find()
+    assert program is not None, f"no Node.js {node.OLDEST} on PATH, and none in the environment"
+    frames = tmp_path / "frames.jsonl"
+    command = [
+        program,
+        "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON",
+        "--test",
+        "--test-reporter=spec",
+        "--test-timeout=20000",
+        "tests/js/**/*.test.js",
+    ]
+    environment = {**os.environ, "NOC_FRAMES_FILE": str(frames), "NO_COLOR": "1"}
+
+    ran = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+    if ran.returncode:
+        pytest.fail(ran.stdout + ran.stderr, pytrace=False)
+    assert frames.stat().st_size > 0
