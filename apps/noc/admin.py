@@ -8,6 +8,7 @@ from django.db import models
 from django.http import HttpRequest
 
 from apps.noc.models import Anomaly, Finding, Sighting
+from apps.noc.receipts.admin import FeedSessionAdmin  # noqa: F401 - registers itself
 from apps.tenancy.scoped_admin import ScopedAdmin, SiteFilter, access_to_admin, is_superuser
 
 

@@ -122,8 +122,14 @@ def walk(stream: str, cursor: Cursor, *, head: int, limit: int) -> list[dict[str
                 return results
             frame = cursor.step(event_of(row))
             if frame is not None:
-                results.append(json.loads(frame.text) | {"recorded_at": rows.utc(row.recorded_at)})
+                results.append(as_read(frame.text, row))
     return results
+
+
+def as_read(text: str, row: log.LogRow) -> dict[str, Any]:
+    """Return an event as it is read over HTTP: its frame and the time of recording."""
+    event: dict[str, Any] = json.loads(text)
+    return event | {"recorded_at": rows.utc(row.recorded_at)}
 
 
 def stream_of(access: Access) -> str:

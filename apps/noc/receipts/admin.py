@@ -1,0 +1,137 @@
+"""The feed's connections in the admin, to be read only, and the receipts of one event."""
+
+from functools import cached_property
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+
+from apps.noc.feed.wire import event_of
+from apps.noc.receipts import derive
+from apps.noc.receipts.models import FeedSession
+from apps.tenancy.http.bodies import BIGGEST_ID
+from apps.tenancy.models import Capability, Tenant
+from apps.tenancy.scoped_admin import ScopedAdmin, access_to_admin, is_superuser
+from outbox.log import LogRow
+
+MAX_COUNTED = 10_000
+PAGE_RECEIPTS = 100
+
+
+class NewestRows(Paginator[Any]):
+    """Pages through the newest rows only: counting all of a large table takes too long."""
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return int(rows[:MAX_COUNTED].count())
+
+
+class ReceiptsForm(forms.Form):
+    """Names an event."""
+
+    tenant = forms.ModelChoiceField(Tenant.objects.none(), empty_label=None)
+    seq = forms.IntegerField(min_value=1, max_value=BIGGEST_ID, label="Event number (seq)")
+
+
+@admin.register(FeedSession)
+class FeedSessionAdmin(ScopedAdmin):
+    """Each part of each connection; names members, so it needs ``tenant:admin``."""
+
+    site_column = None
+    list_display = ["user", "tenant", "scope", "opened_at", "start_seq", "sent_seq", "acked_seq",
+                    "acked_at", "closed_at", "close_code"]  # fmt: skip
+    list_select_related = ["user", "tenant"]
+    list_filter: ClassVar[Any] = [("closed_at", admin.EmptyFieldListFilter)]
+    search_fields = ["user__username"]
+    search_help_text = "A user name or a session, in full."
+    show_facets = admin.ShowFacets.NEVER  # they would count the whole table
+    ordering = ["-id"]
+    paginator = NewestRows
+
+    @admin.display(description="scope")
+    def scope(self, part: FeedSession) -> str:
+        return "every site" if part.sites is None else f"sites {', '.join(map(str, part.sites))}"
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        return ["tenant", *self.list_filter] if is_superuser(request) else self.list_filter
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term:
+            return queryset, False
+        try:
+            return queryset.filter(session=UUID(search_term)), False
+        except ValueError:
+            return queryset.filter(user__username=search_term), False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        access = access_to_admin(request)
+        manages = access is not None and access.may(Capability.TENANT_ADMIN)
+        return super().has_view_permission(request, obj) and (manages or is_superuser(request))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.receipts_view)
+        return [path("receipts/", view, name="noc_feedsession_receipts"), *super().get_urls()]
+
+    def receipts_view(self, request: HttpRequest) -> HttpResponse:
+        """Show who received the event that the form names, and when they confirmed it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        form = ReceiptsForm(request.GET if "seq" in request.GET else None)
+        tenants = self.choices_of(Tenant, request).order_by("name")
+        form.fields["tenant"].queryset = tenants  # type: ignore[attr-defined]
+        shown: dict[str, Any] = {}
+        if form.is_valid():
+            seq: int = form.cleaned_data["seq"]
+            row = self._row(request, form.cleaned_data["tenant"], seq)
+            if row is None:
+                form.add_error("seq", f"There is no event {seq} in your scope, or not any more.")
+            else:
+                shown = receipts_of(row, request.GET.get("page"))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Receipts of an event",
+            "form": form,
+            **shown,
+        }
+        return TemplateResponse(request, "admin/noc/feedsession/receipts.html", context)
+
+    def _row(self, request: HttpRequest, tenant: Tenant, seq: int) -> LogRow | None:
+        row = derive.row_of(tenant.pk, seq)
+        access = access_to_admin(request)
+        if row is None or is_superuser(request):
+            return row
+        return row if access is not None and event_of(row).visible(access.sites) else None
+
+
+def receipts_of(row: LogRow, page: str | None) -> dict[str, Any]:
+    """Return what the page shows of an event: itself, counts, and one page of receipts."""
+    found = sorted(derive.receipts(row), key=lambda receipt: -receipt.part_id)
+    receipts = Paginator(found, PAGE_RECEIPTS).get_page(page)
+    rows = FeedSession.objects.select_related("user").in_bulk([r.part_id for r in receipts])
+    return {
+        "row": row,
+        "received": derive.users(found),
+        "confirmed": derive.users(receipt for receipt in found if receipt.confirmed),
+        "page": receipts,
+        "entries": [(rows[r.part_id], r) for r in receipts if r.part_id in rows],
+    }
