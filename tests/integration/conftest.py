@@ -91,13 +91,15 @@ class Captured:
 
 @pytest.fixture
 def captured(database: None) -> Callable[[], list[Captured]]:
-    """Return what was captured since the last call, in order."""
+    """Return what was captured of the tenants since the last call, in order."""
     from outbox.models import Message
 
     seen = [0]
 
     def read() -> list[Captured]:
-        found = list(Message.objects.filter(id__gt=seen[0]).order_by("id"))
+        found = list(
+            Message.objects.filter(id__gt=seen[0], stream__startswith="tenant:").order_by("id")
+        )
         if found:
             seen[0] = found[-1].pk
         return [Captured(m.type, m.stream, m.subject, m.payload, m.context) for m in found]
