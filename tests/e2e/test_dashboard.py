@@ -236,6 +236,8 @@ class TestStateLine:
 
         os.kill(web, signal.SIGKILL)
         expect(page.locator("#state-word")).to_contain_text("Stale since", timeout=LIVE_MS)
+        expect(page.locator("#state-age")).to_contain_text("no connection")
+        shoot(page, "dashboard-stale")
         with psycopg.connect(stack["database_url"]) as database:
             database.execute(
                 "UPDATE helpdesk_ticket SET status = 'IN_PROGRESS' WHERE id = %s", [ticket["id"]]

@@ -37,6 +37,12 @@ export class Clock {
     this.#now = end;
   }
 
+  /** Let time pass that the timers do not count, as some systems do while a machine sleeps. */
+  suspend(ms) {
+    this.#now += ms;
+    for (const timer of this.#timers.values()) timer.at += ms;
+  }
+
   /** Let time pass without a timer, as when the machine sleeps; what is due fires late, after `meanwhile`. */
   async sleep(ms, meanwhile = () => {}) {
     this.#now += ms;

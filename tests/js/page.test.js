@@ -35,10 +35,10 @@ for (const [moment, wake] of Object.entries(WAKING)) {
     test("looks at once whether its socket is dead, and gives it a grace", async (t) => {
       const { rig, client, server, page } = await inPage(t);
       await rig.clock.sleep(100_000, () => wake(page)); // before any timer
-      assert.equal(rig.feed.state, "live");
+      await rig.still("live");
       wake(page);
       rig.clock.advance(1_999);
-      assert.equal(rig.feed.state, "live");
+      await rig.still("live");
       rig.clock.advance(1);
       await rig.state("stale", "silent");
       await rig.retry();
@@ -51,7 +51,7 @@ for (const [moment, wake] of Object.entries(WAKING)) {
       await rig.clock.sleep(100_000, () => wake(page));
       await rig.settled(client);
       rig.clock.advance(20_000);
-      assert.equal(rig.feed.state, "live");
+      await rig.still("live");
       assert.equal(server.unmet, 0);
     });
 

@@ -139,6 +139,26 @@ describe("an event", () => {
   });
 });
 
+test("an event of another log is left to the answer that is under way", async (t) => {
+  const { rig, server, client } = await reconnected(t);
+  client.send(server.hello());
+  client.sendWrong(server.event(11, { epoch: OTHER_EPOCH }));
+  server.epoch = OTHER_EPOCH;
+  server.seq = 4;
+  await rig.settled(client);
+  client.send(server.reset("epoch"));
+  await renewed({ rig, server, client }, { seq: 4, epoch: OTHER_EPOCH });
+});
+
+test("an event of another log before a synced that should have been a reset brings a snapshot", async (t) => {
+  const { rig, server, client } = await reconnected(t);
+  client.send(server.hello());
+  client.sendWrong(server.event(11, { epoch: OTHER_EPOCH }), { type: "synced", seq: 11 });
+  server.epoch = OTHER_EPOCH;
+  server.seq = 4;
+  await renewed({ rig, server, client }, { seq: 4, epoch: OTHER_EPOCH });
+});
+
 describe("a gap", () => {
   test("is asked for once, and what does not fit is ignored until it is filled", async (t) => {
     const { rig, client, server } = await Rig.live(t);

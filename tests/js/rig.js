@@ -1,5 +1,7 @@
 // A feed against a scripted server, with a clock of the test's.
 
+import assert from "node:assert/strict";
+
 import { Feed } from "../../apps/noc/static/noc/noc-feed.js";
 import { Clock } from "./clock.js";
 import { ScriptedServer } from "./scripted_server.js";
@@ -75,6 +77,12 @@ export class Rig {
 
   state(state, reason) {
     return this.until(() => this.feed.state === state && (reason === undefined || this.feed.reason === reason));
+  }
+
+  /** The state is this one, and nothing that is ready to run changes it. */
+  async still(state) {
+    await turn();
+    assert.equal(this.feed.state, state);
   }
 
   event(seq) {

@@ -176,9 +176,8 @@ describe("stop", () => {
     feed.stop();
     feed.start();
     await client.closed();
-    server.seq = 10;
     const next = await server.client();
-    next.send(server.hello(), { type: "synced", seq: 10 });
+    next.send(server.hello({ sites: [3] }), { type: "synced", seq: 10 });
     await rig.state("live");
     assert.equal(server.snapshots, 2);
     assert.deepEqual(rig.states.slice(3), ["stopped asked", "loading", "catching-up", "live"]);

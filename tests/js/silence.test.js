@@ -8,7 +8,7 @@ describe("a half-open socket", () => {
     const { rig, client, server } = await Rig.live(t);
     client.freeze();
     rig.clock.advance(30_000);
-    assert.equal(rig.feed.state, "live");
+    await rig.still("live");
     rig.clock.advance(5_000);
     await rig.state("stale", "silent");
     await rig.retry();
@@ -21,7 +21,7 @@ describe("a half-open socket", () => {
     const { rig, client } = await Rig.live(t, { hello: { ping_s: 2 } });
     client.freeze();
     rig.clock.advance(3_000);
-    assert.equal(rig.feed.state, "live");
+    await rig.still("live");
     rig.clock.advance(5_000);
     await rig.state("stale", "silent");
   });
@@ -55,7 +55,7 @@ describe("a live socket", () => {
       rig.clock.advance(20_000);
       await rig.settled(client);
     }
-    assert.equal(rig.feed.state, "live");
+    await rig.still("live");
     assert.equal(server.unmet, 0);
   });
 
@@ -66,18 +66,18 @@ describe("a live socket", () => {
       await rig.settled(client);
     }
     await rig.clock.sleep(60_000);
-    assert.equal(rig.feed.state, "live");
+    await rig.still("live");
     assert.equal(server.unmet, 0);
   });
 
   test("outlives a timer that is late, when what was sent is read after it", async (t) => {
     const { rig, client, server } = await Rig.live(t);
     await rig.clock.sleep(45_000);
-    assert.equal(rig.feed.state, "live");
+    await rig.still("live");
     client.send(server.event(11));
     await rig.event(11);
     rig.clock.advance(4_000);
-    assert.equal(rig.feed.state, "live");
+    await rig.still("live");
   });
 
   test("outlives a grace that was slept through", async (t) => {
@@ -87,16 +87,31 @@ describe("a live socket", () => {
     client.send(server.event(11));
     await rig.event(11);
     rig.clock.advance(4_000);
-    assert.equal(rig.feed.state, "live");
+    await rig.still("live");
   });
 
-  test("outlives a clock that is set back", async (t) => {
+  test("outlives a clock that is set back, and is watched by it", async (t) => {
     const { rig, client } = await Rig.live(t);
-    await rig.clock.sleep(-3_600_000);
+    rig.clock.suspend(-3_600_000);
     rig.clock.advance(20_000);
     await rig.settled(client);
+    rig.clock.suspend(-3_600_000);
     rig.clock.advance(20_000);
-    assert.equal(rig.feed.state, "live");
+    await rig.still("live");
+    rig.clock.advance(20_000);
+    await rig.state("stale", "silent");
+  });
+
+  test("may catch up for minutes, as long as it gets on", async (t) => {
+    const { rig, client, server } = await Rig.live(t);
+    client.sendWrong(server.event(30));
+    await client.next();
+    for (let seq = 11; seq <= 20; seq += 1) {
+      rig.clock.advance(20_000);
+      client.send(server.event(seq));
+      await rig.event(seq);
+    }
+    await rig.still("catching-up");
   });
 });
 
@@ -105,11 +120,19 @@ describe("a machine that slept", () => {
     const { rig, client, server } = await Rig.live(t);
     client.freeze();
     await rig.clock.sleep(3_600_000);
-    assert.equal(rig.feed.state, "live");
+    await rig.still("live");
     rig.clock.advance(2_001);
     await rig.state("stale", "silent");
     await rig.retry();
     await server.client();
+  });
+
+  test("finds out when its timers did not count the sleep", async (t) => {
+    const { rig, client } = await Rig.live(t);
+    client.freeze();
+    rig.clock.suspend(3_600_000);
+    rig.clock.advance(7_001);
+    await rig.state("stale", "silent");
   });
 
   test("under which a throttled tab had a dead socket finds out too", async (t) => {
