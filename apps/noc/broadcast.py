@@ -12,7 +12,7 @@ from there. So nothing is tried twice: a failure is raised to the relay, which k
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -32,7 +32,7 @@ CHUNK_BYTES = 64 * 1024  # of text; one message stays far from any buffer limit 
 
 Message = dict[str, Any]
 _STREAM = "tenant:"
-_CONCERNED = ("user_id", "tenant_id", "session")
+_CONCERNED = {"user_id": int, "tenant_id": int, "session": str}
 
 
 def deliver(rows: Sequence[LogRow]) -> None:
@@ -96,8 +96,14 @@ def _messages(rows: Sequence[LogRow]) -> Iterator[tuple[str, Message]]:
 
 def _access_messages(row: LogRow) -> Iterator[tuple[str, Message]]:
     """Yield the message of a change of access; its only facts are whom it concerns."""
-    concerned = {key: row.payload[key] for key in _CONCERNED if key in row.payload}
-    if row.type == ACCESS_CHANGED and concerned:
+    if row.type != ACCESS_CHANGED or not isinstance(row.payload, Mapping):
+        return
+    concerned = {
+        key: value
+        for key, kind in _CONCERNED.items()
+        if type(value := row.payload.get(key)) is kind
+    }
+    if concerned:
         message = {"type": row.type, "seq": row.seq, "epoch": str(row.epoch), **concerned}
         yield "noc_access", message
         if "user_id" in concerned:

@@ -31,6 +31,10 @@ def row(seq: int, kind: str = "ticket_updated", tenant: int = 7, **payload: Any)
     return LogRow(stream, seq, EPOCH, uuid4(), kind, subject, fields, {}, 1, None, now, now)
 
 
+def access(seq: int, payload: Any) -> LogRow:
+    return replace(row(seq, "access_changed"), stream="access", payload=payload)
+
+
 def sent(row: LogRow) -> dict[str, Any]:
     return {
         "type": row.type,
@@ -164,6 +168,31 @@ class TestDeliver:
         canary = replace(row(1), stream="canary")
 
         listener.hear({"noc_tenant_7": 0, "noc_site_10": 0}, lambda: deliver([canary]))
+
+    def test_tells_each_change_of_access_to_its_watchers_and_to_the_user(
+        self, listener: Listener
+    ) -> None:
+        payloads = [{"user_id": 5}, {"user_id": 6}, {"tenant_id": 7}, {"session": "ab12"}]
+        rows = [access(seq, payload) for seq, payload in enumerate(payloads, 1)]
+
+        got = listener.hear(
+            {"noc_access": 4, "noc_user_5": 1, "noc_user_6": 1, "noc_tenant_7": 0},
+            lambda: deliver(rows),
+        )
+
+        told = [
+            {"type": "access_changed", "seq": seq, "epoch": str(EPOCH), **payload}
+            for seq, payload in enumerate(payloads, 1)
+        ]
+        assert got["noc_access"] == told
+        assert got["noc_user_5"] == told[:1]
+        assert got["noc_user_6"] == told[1:2]
+
+    @pytest.mark.parametrize("payload", [{}, {"user_id": "5 or so"}, {"session": None}, [5], None])
+    def test_passes_over_a_change_of_access_that_concerns_nobody(
+        self, listener: Listener, payload: Any
+    ) -> None:
+        listener.hear({"noc_access": 0}, lambda: deliver([access(1, payload)]))
 
     def test_cuts_many_events_into_messages_of_limited_size(self, listener: Listener) -> None:
         long = [row(seq, description="x" * 20_000, site_id=None) for seq in range(1, 8)]
