@@ -494,8 +494,17 @@ class TestSessionList:
             assert "siteop-a" in text
             assert "operator-b" not in text
 
+    def test_tells_open_from_closed(self, sessions, root):
+        open_ones = root.get(LIST, {"state": "open"}).content.decode()
+        closed_ones = root.get(LIST, {"state": "closed"}).content.decode()
+
+        assert "operator-a" in open_ones
+        assert "operator-b" not in open_ones
+        assert "operator-a" not in closed_ones
+        assert "4000" in closed_ones
+
     @pytest.mark.parametrize(
-        "query", ["q=%00", "q=x", "closed_at__isempty=1", "closed_at__isempty=x", "tenant=x", "p=9"]
+        "query", ["q=%00", "q=x", "state=open", "state=x", "tenant=x", "p=9", "o=1"]
     )
     def test_of_any_query_is_no_500(self, sessions, root, query):
         root.raise_request_exception = False

@@ -23,6 +23,7 @@ from outbox.log import LogRow
 
 MAX_COUNTED = 10_000
 PAGE_RECEIPTS = 100
+TIME = "%Y-%m-%d %H:%M:%S"  # in UTC
 
 
 class NewestRows(Paginator[Any]):
@@ -32,6 +33,19 @@ class NewestRows(Paginator[Any]):
     def count(self) -> int:
         rows: Any = self.object_list
         return int(rows[:MAX_COUNTED].count())
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("open", "Open"), ("closed", "Closed")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in ("open", "closed"):
+            return queryset
+        return queryset.filter(closed_at__isnull=self.value() == "open")
 
 
 class ReceiptsForm(forms.Form):
@@ -46,19 +60,42 @@ class FeedSessionAdmin(ScopedAdmin):
     """Each part of each connection; names members, so it needs ``tenant:admin``."""
 
     site_column = None
-    list_display = ["user", "tenant", "scope", "opened_at", "start_seq", "sent_seq", "acked_seq",
-                    "acked_at", "closed_at", "close_code"]  # fmt: skip
+    list_display = [
+        "user",
+        "tenant",
+        "scope",
+        "opened",
+        "sent",
+        "acked_seq",
+        "closed",
+        "close_code",
+    ]
     list_select_related = ["user", "tenant"]
-    list_filter: ClassVar[Any] = [("closed_at", admin.EmptyFieldListFilter)]
+    list_filter: ClassVar[Any] = [StateFilter]
+    sortable_by: ClassVar[Any] = []  # only the order of the ids has an index
     search_fields = ["user__username"]
     search_help_text = "A user name or a session, in full."
     show_facets = admin.ShowFacets.NEVER  # they would count the whole table
     ordering = ["-id"]
     paginator = NewestRows
 
-    @admin.display(description="scope")
+    @admin.display
     def scope(self, part: FeedSession) -> str:
         return "every site" if part.sites is None else f"sites {', '.join(map(str, part.sites))}"
+
+    @admin.display
+    def opened(self, part: FeedSession) -> str:
+        return f"{part.opened_at:{TIME}}"
+
+    @admin.display
+    def closed(self, part: FeedSession) -> str:
+        return f"{part.closed_at:{TIME}}" if part.closed_at else "-"
+
+    @admin.display
+    def sent(self, part: FeedSession) -> str:
+        """The numbers of the events, as far as they are in scope."""
+        first = part.start_seq + 1
+        return f"{first} to {part.sent_seq}" if first <= part.sent_seq else "-"
 
     def get_list_filter(self, request: HttpRequest) -> Any:
         return ["tenant", *self.list_filter] if is_superuser(request) else self.list_filter

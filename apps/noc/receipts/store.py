@@ -45,6 +45,7 @@ COLUMNS = tuple(field.name for field in fields(Part))
 
 # One parameter for all parts; sites are lists of different lengths, which arrays cannot hold.
 # A part of a user or tenant that was deleted is left out, so that it does not fail the others.
+# Sorted, so that the ids, which lists are paged by, follow the time.
 # What moves only rises, so that a save that comes late or twice does no harm. A part that was
 # closed for a lost process and is saved after all stays closed, until its true end comes.
 SAVE = f"""
@@ -53,6 +54,7 @@ SELECT {", ".join(f"p.{name}" for name in COLUMNS)}
   FROM jsonb_populate_recordset(NULL::noc_feedsession, %(parts)s) p
  WHERE EXISTS (SELECT FROM auth_user u WHERE u.id = p.user_id)
    AND EXISTS (SELECT FROM tenancy_tenant t WHERE t.id = p.tenant_id)
+ ORDER BY p.opened_at, p.part
     ON CONFLICT (session, part) DO UPDATE
    SET sent_seq = greatest(s.sent_seq, excluded.sent_seq),
        acked_seq = greatest(s.acked_seq, excluded.acked_seq),
