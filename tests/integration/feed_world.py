@@ -19,6 +19,7 @@ from apps.tenancy.models import Membership, Site, Tenant
 from apps.tenancy.tokens import new_token
 from outbox import log, relay
 from outbox.lanes import lane_of
+from tests.integration.feed_recorder import Recorder
 
 ANSWER_SECONDS = 15.0
 
@@ -30,10 +31,16 @@ def production_server() -> uvicorn.Server:
 
 
 class Server:
-    """A web server on a free port, in a thread, or the one that ``make`` returns."""
+    """
+    A web server on a free port, in a thread, or the one that ``make`` returns.
+
+    Whatever its websockets said is checked against the protocol when it stops.
+    """
 
     def __init__(self, make: Callable[[], uvicorn.Server] = production_server) -> None:
         self._uvicorn = make()
+        self._recorder = Recorder(self._uvicorn.config.app)
+        self._uvicorn.config.app = self._recorder
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._thread.start()
         deadline = time.monotonic() + ANSWER_SECONDS
@@ -51,6 +58,7 @@ class Server:
         self._uvicorn.should_exit = True
         self._thread.join(ANSWER_SECONDS)
         assert not self._thread.is_alive()
+        self._recorder.check()
 
 
 class World:
