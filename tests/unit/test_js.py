@@ -1,5 +1,6 @@
 """The browser's modules, tested by Node.js against a scripted server on real websockets."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from project import node
 from tests.compose_file import ROOT
+from tests.protocol_schemas import check_client_frame, check_server_frame
 
 SECONDS = 120
 
@@ -39,4 +41,13 @@ def test_the_feed_client_passes_its_tests(tmp_path: Path) -> None:
 
     if ran.returncode:
         pytest.fail(ran.stdout + ran.stderr, pytrace=False)
-    assert frames.stat().st_size > 0
+    said = [json.loads(line) for line in frames.read_text(encoding="utf-8").splitlines()]
+    checks = {"server": check_server_frame, "client": check_client_frame}
+    for line in said:
+        if "wrong" not in line:  # scripted against the protocol, or of a server to come
+            checks[line["direction"]](line["frame"])
+    assert {line["frame"]["type"] for line in said if line["direction"] == "client"} == {
+        "resume",
+        "ack",
+        "pong",
+    }
