@@ -122,7 +122,7 @@ class Crowd:
         until = perf_counter() + seconds
         left = dict.fromkeys(self.clients, events)
         tails = {client: bytes(client.data) for client in self.clients}
-        witness, kept = self.clients[0], bytearray(self.clients[0].data)
+        witness, numbers, said = self.clients[0], [], bytearray(self.clients[0].data)
         missing = len(left)
         while missing:
             if perf_counter() > until:
@@ -130,20 +130,26 @@ class Crowd:
             for number, _ in self._poll.poll(1, len(self.clients)):
                 client = self._by_number[number]
                 if not (data := self._received(client)):
-                    raise ConnectionError("the server closed a socket while frames were sent")
-                if client is witness:
-                    kept += data
+                    raise ConnectionError(f"the server ended a socket; the first has {said[-200:]}")
                 text = tails[client] + data
-                if found := text.count(EVENT):
-                    left[client] -= found
-                    missing -= left[client] <= 0
+                tails[client] = text[1 - len(EVENT) :]
                 if (at := text.find(PING)) >= 0:
                     _pong(client, text[at + 2 : at + 6])
-                tails[client] = text[1 - len(EVENT) :]
+                if client is witness:
+                    said += data
+                    seen = [
+                        int(_SEQ.search(frame)[1]) for _, frame in frames(said) if EVENT in frame
+                    ]
+                    numbers += seen
+                    found = len(seen)
+                else:
+                    found = text.count(EVENT)
+                if found:
+                    left[client] -= found
+                    missing -= left[client] <= 0
             sleep(PAUSE_SECONDS)
         ended = perf_counter()
-        numbers = [int(_SEQ.search(frame)[1]) for _, frame in frames(kept) if EVENT in frame]
-        if len(numbers) != events or numbers != list(range(numbers[0], numbers[0] + events)):
+        if numbers != list(range(numbers[0], numbers[0] + events)):
             raise ConnectionError(f"not {events} events in order: {numbers[:3]} … {numbers[-3:]}")
         for client in self.clients:
             client.data.clear()

@@ -70,8 +70,8 @@ def main() -> int:
     def rejoin(name: str, server: Web, clients: Crowd) -> float:
         for client in clients.clients:
             client.events = client.bytes = 0
-        tried, used = clients.retries, server.cpu_seconds()
         reads = server.counter(LOG_READS)
+        tried, used = clients.retries, server.cpu_seconds()
         seconds = clients.join(server.port, server.path(tenant.pk), resume=True)
         assert all(client.events == MISSED for client in clients.clients)
         note(f"{name}, CPU s", server.cpu_seconds() - used)

@@ -71,11 +71,13 @@ class Web:
         return self._process.memory_full_info().uss
 
     def counter(self, name: str) -> float | None:
-        """Return the value of a counter on /metrics, ``None`` when there is none of that name."""
+        """Return the sum of a counter on /metrics, ``None`` when there is none of that name."""
         with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as page:
             lines = page.read().decode().splitlines()
-        values = [float(line.rpartition(" ")[2]) for line in lines if _is(name, line)]
-        return sum(values) if values else None
+        if f"# TYPE {name} counter" not in lines:
+            return None
+        starts = f"{name} ", f"{name}{{"
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(starts))
 
     def settle(self) -> None:
         """Wait until it has nothing to do, for two looks in a row."""
@@ -116,10 +118,6 @@ def split_cores() -> tuple[list[int], list[int]]:
             if process.name() in ("postgres", "redis-server") or process.pid == os.getpid():
                 process.cpu_affinity(others)
     return first, others
-
-
-def _is(name: str, line: str) -> bool:
-    return line.startswith((f"{name} ", f"{name}{{"))
 
 
 def _free_port() -> int:
