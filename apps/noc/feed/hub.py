@@ -57,8 +57,7 @@ class Hub:
         self.connections: set[Connection] = set()
         self._streams: dict[int, Stream] = {}
         self._budget = Budget(settings.ring_bytes)
-        self._layer = Layer(self._take)
-        self._layer.join(ACCESS_GROUP)
+        self._layer = self._new_layer()
         self._heard = 0  # layer messages since the last poll
         self._silent_polls = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -140,12 +139,17 @@ class Hub:
             return
         stream = self._streams.get(messages[0].get("tenant_id", 0))
         if stream is not None:
-            stream.offer(event for each in messages if (event := event_of_message(each)))
+            stream.offer([event for each in messages if (event := event_of_message(each))])
+
+    def _new_layer(self) -> Layer:
+        layer = Layer(self._take)
+        layer.join(ACCESS_GROUP)
+        return layer
 
     # --- what happens by the clock ------------------------------------------------------------
 
     def _start(self) -> None:
-        if not self._tasks:
+        if not self._tasks and not self.draining:
             loops = (self._layer.run, self._poll, self._tick, self._review, self._beat, self._write)
             self._tasks = [asyncio.create_task(_kept_up(loop)) for loop in loops]
 
@@ -154,9 +158,14 @@ class Hub:
             if task is not asyncio.current_task():
                 task.cancel()
         self._tasks = []
+        self._layer = self._new_layer()  # the one that ends may still be leaving its groups
         for stream in self._streams.values():
-            stream.close()
+            self._close(stream)
         self._streams.clear()
+
+    def _close(self, stream: Stream) -> None:
+        stream.close()
+        self.pages.forget(stream.name)  # nobody would tell them that the log was replaced
 
     async def _poll(self) -> None:
         """Look every two seconds how far each local log is: one query for all."""
@@ -173,11 +182,12 @@ class Hub:
                 )
                 continue
             missing = False
-            for name, (epoch, last_seq) in found.items():
-                if name == ACCESS_STREAM:
-                    self.reviews.see_head(last_seq)
-                else:
-                    missing |= by_name[name].see_head(str(epoch), last_seq)
+            for name, stream in by_name.items():
+                # A log that no longer has the stream may have been replaced by one from before it.
+                epoch, last_seq = found.get(name, (stream.epoch, 0))
+                missing |= stream.see_head(str(epoch), last_seq)
+            if ACCESS_STREAM in found:
+                self.reviews.see_head(found[ACCESS_STREAM][1])
             self._judge_layer(missing=missing, heard=heard + self._heard)
 
     def _judge_layer(self, *, missing: bool, heard: int) -> None:
@@ -203,7 +213,7 @@ class Hub:
             for tenant_id, stream in list(self._streams.items()):
                 left = now - stream.empty_since
                 if not stream.connections and left > self.settings.linger_seconds:
-                    stream.close()
+                    self._close(stream)
                     del self._streams[tenant_id]
                     self._layer.leave(f"noc_tenant_{tenant_id}")
             if not self._streams and not self.connections:

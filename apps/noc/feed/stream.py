@@ -51,6 +51,7 @@ class Stream:
         self.began: log.Head | None = None
         self.epoch = ""
         self._replaced = replaced
+        self._closed = False
         self._known = 0  # the highest number that is said to exist
         self._polled = 0
         self._stale_at = 0.0
@@ -90,15 +91,19 @@ class Stream:
         return log.Head(began.epoch, self.ring.head, began.published_seq, began.min_seq)
 
     def close(self) -> None:
-        for task in (self._starting, self._healing):
-            if task is not None:
-                task.cancel()
+        """Fill the ring no more. Who waits for the start is not disturbed."""
+        self._closed = True
+        self._early.clear()
+        if self._healing is not None:
+            self._healing.cancel()
         self.ring.close()
 
     # --- what arrives -----------------------------------------------------------------------
 
     def offer(self, events: Iterable[Event]) -> None:
         """Take events from the channel layer."""
+        if self._closed:
+            return
         ring = self.ring
         before = ring.head
         for event in events:
@@ -147,7 +152,7 @@ class Stream:
             self._early = {seq: early for seq, early in self._early.items() if seq > ring.head}
 
     def _heal_later(self, delay_seconds: float, cause: str) -> None:
-        if self._healing is None or self._healing.done():
+        if not self._closed and (self._healing is None or self._healing.done()):
             self._healing = asyncio.create_task(self._heal(delay_seconds, cause))
 
     async def _heal(self, delay_seconds: float, cause: str) -> None:
@@ -170,14 +175,25 @@ class Stream:
 
     async def _fill(self) -> bool:
         """Read one slice of what is missing; tell whether to go on."""
-        ring = self.ring
+        ring, generation = self.ring, self.generation
         if self._known - ring.head > JUMP_EVENTS:
-            metrics.GAPS.labels("jump").inc()
-            ring.restart(self._known)
+            head = await self._heads.get()  # a message alone may tell of what the log has not
+            if generation != self.generation:
+                return True
+            if str(head.epoch) != self.epoch or head.last_seq < self._polled:
+                self._look_again()
+                return False
+            self._known = self._polled = head.last_seq
+            self._early = {seq: early for seq, early in self._early.items() if seq <= self._known}
+            if self._known - ring.head > JUMP_EVENTS:
+                metrics.GAPS.labels("jump").inc()
+                ring.restart(self._known)
         else:
             after = ring.head
             missing = min(min(self._early, default=self._known + 1) - 1, self._known) - after
             found = await slice_of(self.name, after, max(1, min(missing, PAGE_EVENTS)))
+            if generation != self.generation:
+                return True  # what was read is of the log before
             if not found or found[0].seq != after + 1 or found[0].epoch != self.epoch:
                 # Told of what the log has not: by a foreign message, or of a log that is no more.
                 self._early.clear()
