@@ -31,7 +31,9 @@ class Batch(Generic[Item]):
 
     async def _run(self) -> None:
         while self._waiting:
-            asked, self._waiting = self._waiting, {}
+            # Who has stopped waiting asks for nothing more.
+            asked = {item: answer for item, answer in self._waiting.items() if not answer.done()}
+            self._waiting = {}
             try:
                 granted = await database.run(self._function, list(asked))
             except BaseException as error:

@@ -1,8 +1,10 @@
 """The places that this process's sockets hold of their users' limited number."""
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Collection, Sequence
+from functools import partial
 
 from django.db import Error
 
@@ -27,6 +29,7 @@ class Places:
         self._known = False
         self._taking: Batch[Place] = Batch(self._take)
         self._giving: Batch[uuid.UUID] = Batch(self._give)
+        self._giving_up: asyncio.Task[None] | None = None
 
     async def take(self, session: uuid.UUID, user_id: int) -> bool:
         """
@@ -35,10 +38,21 @@ class Places:
         Raises:
             django.db.Error: the database cannot tell.
         """
-        granted = await self._taking.ask((session, user_id))
+        taking = asyncio.create_task(self._taking.ask((session, user_id)))
+        try:
+            granted = await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            taking.add_done_callback(partial(self._give_up, session, user_id))
+            raise
         if granted:
             self._held[session] = user_id
         return granted
+
+    def _give_up(self, session: uuid.UUID, user_id: int, taken: asyncio.Task[bool]) -> None:
+        """Give back what was granted to one who had stopped waiting for it."""
+        if not taken.cancelled() and taken.exception() is None and taken.result():
+            self._held[session] = user_id
+            self._giving_up = asyncio.create_task(self.give(session))
 
     async def give(self, session: uuid.UUID) -> None:
         """Give a place back; when that fails, it ends with this process."""
@@ -63,7 +77,11 @@ class Places:
         """
         if not self._known:
             return ()
-        lost = await database.run(self._beat, list(self._held.items()))
+        held = list(self._held.items())
+        lost = await database.run(self._beat, held)
+        # A place that was given back meanwhile may have been taken again with the others.
+        if gone := {session for session, _ in held} - self._held.keys():
+            await database.run(leases.release, list(gone))
         for session in lost:
             self._held.pop(session, None)
         return lost
