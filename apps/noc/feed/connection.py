@@ -66,7 +66,7 @@ class Connection:
         self._requests: deque[Request] = deque()
         self._ending: Bye | Gone | None = None
         self._rescoped: Grant | None = None
-        self._task = asyncio.current_task()
+        self._task: asyncio.Task[object] | None = None  # that runs the pump, while it does
         self._waker: asyncio.Future[None] | None = None
         self._sending_since: float | None = None  # by the loop's clock
         # The first ping at a random moment: sockets that came together do not ping together.
@@ -93,6 +93,8 @@ class Connection:
 
     def ack(self, seq: int) -> None:
         """Take the client's word that it has everything up to ``seq``."""
+        if self._parked is not None:
+            return  # it may speak of another log, or of its snapshot
         before = self.parts.ack(seq)
         if before is None:
             return
@@ -124,12 +126,11 @@ class Connection:
             self.end(Bye(SLOW, "the client does not read", retry_after_ms=spread_ms()))
 
     def end(self, why: Bye | Gone) -> None:
-        """Have the pump raise ``why``; the first reason counts."""
+        """Have the pump end with ``why``, whatever it waits for; the first reason counts."""
         if self._ending is None:
             self._ending = why
-            if self._sending_since is not None and self._task is not None:
-                self._task.cancel()  # it waits for a client that does not read
-            self.wake()
+            if self._task is not None:  # perhaps for a client that does not read, or the database
+                self._task.cancel()
 
     # --- the pump -----------------------------------------------------------------------------
 
@@ -141,18 +142,21 @@ class Connection:
             Gone: the client has left.
             OSError: the client has left, and sending showed it.
         """
+        task = self._task = asyncio.current_task()
         try:
             await self._greet(start)
             await self._pump()
         except Bye as bye:
             return bye
         except asyncio.CancelledError:
-            if self._ending is None or self._task is None:
+            if self._ending is None or task is None:
                 raise
-            self._task.uncancel()
+            task.uncancel()
             if isinstance(self._ending, Bye):
                 return self._ending
             raise self._ending from None
+        finally:
+            self._task = None  # what ends it from now on must not disturb the goodbye
 
     async def _greet(self, start: inbound.Resume | inbound.BadMessage | None) -> None:
         head = self.stream.current()
@@ -193,8 +197,10 @@ class Connection:
         stream = self.stream
         if self._ping_due:
             self._ping_due = False
-            newest = max(stream.ring.head, self._cursor.position)
-            await self._say(control.ping(head=newest, position=self._cursor.position))
+            # Whoever was reset stands nowhere: an old place could hide events of the next log.
+            position = 0 if self._parked is not None else self._cursor.position
+            newest = max(stream.ring.head, position)
+            await self._say(control.ping(head=newest, position=position))
         elif self._generation != stream.generation:
             self._generation = stream.generation
             head = stream.current()
@@ -238,9 +244,12 @@ class Connection:
             except Trimmed:
                 await self._reset("trimmed", await self.stream.head_now())
                 return
-            if events[0].epoch != cursor.epoch:  # replaced while it was read
-                await self.stream.head_now()
-                return
+            if self._rescoped is not None or self._generation != self.stream.generation:
+                return  # while it was read; the next step tells the client
+        if events[0].epoch != cursor.epoch:  # the log was replaced, which the stream is to find
+            self._pages.forget(self.stream.name)
+            await self.stream.head_now()
+            return
         frames, sent, size = [], [], 0
         for event in events[:BATCH_EVENTS]:
             frame = cursor.step(event)
