@@ -66,11 +66,13 @@ class FeedServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()  # nobody new
-        if not self.force_exit:
-            from apps.noc.feed.hub import drain
+        try:
+            if not self.force_exit:
+                from apps.noc.feed.hub import drain
 
-            await drain()
-        await super().shutdown(sockets)
+                await drain()
+        finally:
+            await super().shutdown(sockets)
 
 
 def config(*, host: str, port: int, **options: Any) -> uvicorn.Config:
