@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from project.data_folder import DataFolder
 from tests.e2e.running import Running
+from tests.e2e.wiretap import Wiretap
 
 CHROMIUM_OPTIONS = [
     "--headless",
@@ -70,3 +71,19 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_OPTIONS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def wiretap(browser: Browser) -> Wiretap:
+    return Wiretap(browser)
+
+
+@pytest.fixture(autouse=True)
+def pages_keep_the_protocol(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test's pages and the server say on websockets is checked frame by frame."""
+    if "browser" not in request.fixturenames:
+        yield
+        return
+    tap: Wiretap = request.getfixturevalue("wiretap")
+    yield
+    tap.check()

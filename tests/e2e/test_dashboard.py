@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.running import Running, eventually
+from tests.e2e.wiretap import Wiretap
 
 ARTIFACTS = Path(__file__).resolve().parents[2] / "test-artifacts"
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"alert(1)\"> {{7*7}} \u202e"
@@ -223,6 +224,24 @@ class TestBoard:
         expect(row(page, ticket)).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         shoot(page, "dashboard-phone")
+
+
+class TestWebsocket:
+    def test_of_the_page_speaks_the_protocol_in_both_directions(
+        self, acme: Seed, api: Api, sign_in: Open, wiretap: Wiretap
+    ) -> None:
+        before = wiretap.frames
+        page = live(sign_in(user_of(acme)))
+        ticket = api.create(acme["sites"][0])
+        expect(row(page, ticket)).to_have_count(1, timeout=LIVE_MS)
+
+        with page.expect_event("websocket") as opened:
+            page.reload()
+        with opened.value.expect_event("framesent"):  # an ack, at the latest a pong
+            api.move_on(ticket, "IN_PROGRESS")
+
+        assert wiretap.frames - before >= 6  # hello, synced, event; hello, synced, and one of ours
+        wiretap.check()
 
 
 class TestStateLine:
