@@ -4,8 +4,10 @@ Its ``get_user`` ends a session whose password hash is stale, and moves one that
 key signed to a new key: a websocket cannot send the new cookie, so the browser would be logged out.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
@@ -15,16 +17,28 @@ from django.db.models.functions import Now
 from django.utils.crypto import constant_time_compare
 
 
-def login_of(key: str) -> tuple[int, str] | None:
-    """Return the user id and the password hash of a live session that somebody is logged in to."""
-    if not (key.isascii() and key.isalnum()):  # a quoted cookie can carry a NUL
-        return None
-    session = Session.objects.filter(session_key=key, expire_date__gt=Now()).first()
-    data = {} if session is None else session.get_decoded()
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who is logged in to a session; ``password_hash`` is of the password of that time."""
+
+    user_id: int
+    password_hash: str
+
+
+def logins_of(keys: Collection[str]) -> dict[str, Login]:
+    """Return, by key, the logins of those of ``keys`` whose session is live; in one query."""
+    # A quoted cookie can carry a NUL.
+    sound = [key for key in keys if key.isascii() and key.isalnum()]
+    found = Session.objects.filter(session_key__in=sound, expire_date__gt=Now())
+    logins = {session.session_key: _login(session.get_decoded()) for session in found}
+    return {key: login for key, login in logins.items() if login is not None}
+
+
+def _login(data: Mapping[str, Any]) -> Login | None:
     if data.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
         return None
     try:
-        return int(data[SESSION_KEY]), data.get(HASH_SESSION_KEY, "")
+        return Login(int(data[SESSION_KEY]), data.get(HASH_SESSION_KEY, ""))
     except (KeyError, ValueError):
         return None
 

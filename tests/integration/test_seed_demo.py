@@ -9,7 +9,7 @@ from django.core.management import call_command
 
 from apps.helpdesk.models import Ticket
 from apps.tenancy.access import access_of
-from apps.tenancy.tokens import holder_of
+from apps.tenancy.tokens import digest_of, live_tokens
 
 
 @pytest.fixture
@@ -30,7 +30,8 @@ class TestSeedDemo:
         assert not Ticket.objects.exists()
         for tenant in tenants:
             for user in tenant["users"]:
-                access = access_of(User(holder_of(user["token"]).user_id))
+                [holder] = live_tokens([digest_of(user["token"])])
+                access = access_of(User(holder.user_id))
                 assert access.tenant_id == tenant["id"]
                 assert access.capabilities == set(user["capabilities"])
                 assert user["sites"] == ("*" if access.sites is None else sorted(access.sites))

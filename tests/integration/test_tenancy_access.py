@@ -8,7 +8,7 @@ from knox.models import AuthToken
 
 from apps.tenancy.access import access_of, refusal_of
 from apps.tenancy.models import Membership, Site
-from apps.tenancy.tokens import holder_of, new_token
+from apps.tenancy.tokens import Holder, digest_of, live_tokens, new_token
 
 
 class TestAccess:
@@ -65,6 +65,11 @@ class TestRefusal:
         assert refusal_of(world.b.reader) == "inactive"
         assert refusal_of(world.a.operator) == "tenant_suspended"
         assert access_of(world.a.operator) is None
+
+
+def holder_of(raw: str) -> Holder | None:
+    digest = digest_of(raw)
+    return None if digest is None else next(iter(live_tokens([digest])), None)
 
 
 class TestToken:

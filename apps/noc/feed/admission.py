@@ -1,8 +1,8 @@
 """Who may open the websocket: origin, credential, capability, and the scope that they get.
 
-Everything here is synchronous and reads the database: call it in the feed's own threads. A token
-costs two queries, a session two, a ticket one more; one more in the minute after the sites of the
-membership were changed.
+Everything here is synchronous and reads the database: call it in the feed's own threads. Tokens
+cost two queries, sessions two, for any number of connections that are asked about together. A
+ticket costs one more, and so does a membership in the minute after its sites were changed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,9 +14,9 @@ from django.conf import settings
 
 from apps.tenancy import tickets
 from apps.tenancy.scope import moved_scope_seq
-from apps.tenancy.sessions import hash_fits, login_of
+from apps.tenancy.sessions import hash_fits, logins_of
 from apps.tenancy.tickets import SESSION, TOKEN
-from apps.tenancy.tokens import Holder, holder_of, live_tokens
+from apps.tenancy.tokens import digest_of, live_tokens
 from apps.tenancy.viewers import Viewer, viewers
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -44,6 +44,15 @@ class Grant:
     key: str  # the session's key, or the token's digest
     password: str  # a keyed digest of the password hash; when it is another one, the socket ends
     scope_seq: int | None  # a cursor up to here was built under other sites
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A credential before it was looked up. ``user_id``: whose ticket named it."""
+
+    kind: str
+    key: str
+    user_id: int | None = None
 
 
 def credentials_of(
@@ -75,23 +84,56 @@ def credentials_of(
 
 
 def admit(credentials: Credentials) -> Grant | None:
+    """Return what one connection rests on; see :func:`admit_all`."""
+    return admit_all([credentials])[0]
+
+
+def admit_all(asked: Sequence[Credentials]) -> list[Grant | None]:
     """
-    Return what the connection rests on, or ``None``: refuse it.
+    Return for each connection, in order, what it rests on, or ``None``: refuse it.
 
     One credential decides alone: the header, else the ticket, else the cookie. A browser adds the
     session cookie to any page's connect, so a cookie counts only with an origin from the allow
     list; with a token or a ticket no origin is needed, but one that is sent must be allowed. A
     ticket is used up by this.
     """
+    claims = [_claim(credentials) for credentials in asked]
+    tokens = {claim.key for claim in claims if claim is not None and claim.kind == TOKEN}
+    sessions = {claim.key for claim in claims if claim is not None and claim.kind == SESSION}
+    holders = {each.digest: each.user_id for each in live_tokens(tokens)} if tokens else {}
+    logins = logins_of(sessions) if sessions else {}
+    user_ids = {*holders.values(), *(login.user_id for login in logins.values())}
+    watching = viewers(user_ids) if user_ids else {}
+
+    def judged(claim: Claim | None) -> Grant | None:
+        if claim is None:
+            return None
+        if claim.kind == TOKEN:
+            viewer = watching.get(holders.get(claim.key, 0))
+        else:
+            login = logins.get(claim.key)
+            viewer = watching.get(login.user_id) if login is not None else None
+            if viewer is None or login is None or not hash_fits(viewer.user, login.password_hash):
+                return None
+        if viewer is None or claim.user_id not in (None, viewer.user.pk):
+            return None
+        return _grant(viewer, claim)
+
+    return [judged(claim) for claim in claims]
+
+
+def _claim(credentials: Credentials) -> Claim | None:
+    """Return the one credential that decides; nothing but a ticket is looked up yet."""
     if not all(origin_allowed(origin) for origin in credentials.origins):
         return None
     if credentials.authorization:
-        return _by_token(credentials.authorization)
+        scheme, _, token = credentials.authorization.partition(" ")
+        digest = digest_of(token) if scheme.lower() == "token" else None
+        return None if digest is None else Claim(TOKEN, digest)
     if credentials.ticket:
-        return _by_ticket(credentials.ticket)
-    if credentials.origins:
-        return _by_session(credentials.session_key)
-    return None
+        made_with = tickets.use(credentials.ticket)
+        return made_with and Claim(made_with.kind, made_with.key, made_with.user_id)
+    return Claim(SESSION, credentials.session_key) if credentials.origins else None
 
 
 def origin_allowed(origin: str) -> bool:
@@ -109,41 +151,7 @@ def _origin_parts(origin: str) -> tuple[str, str, int] | None:
     return (url.scheme, url.hostname, port) if url.hostname else None
 
 
-def _by_token(authorization: str) -> Grant | None:
-    scheme, _, token = authorization.partition(" ")
-    holder = holder_of(token) if scheme.lower() == "token" else None
-    return None if holder is None else _grant(_viewer(holder.user_id), TOKEN, holder.digest)
-
-
-def _by_ticket(ticket: str) -> Grant | None:
-    made_with = tickets.use(ticket)
-    if made_with is None:
-        return None
-    if made_with.kind == SESSION:
-        return _by_session(made_with.key)
-    if Holder(made_with.user_id, made_with.key) not in live_tokens([made_with.key]):
-        return None
-    return _grant(_viewer(made_with.user_id), TOKEN, made_with.key)
-
-
-def _by_session(key: str) -> Grant | None:
-    login = login_of(key)
-    if login is None:
-        return None
-    user_id, session_hash = login
-    viewer = _viewer(user_id)
-    if viewer is None or not hash_fits(viewer.user, session_hash):
-        return None
-    return _grant(viewer, SESSION, key)
-
-
-def _viewer(user_id: int) -> Viewer | None:
-    return viewers([user_id]).get(user_id)
-
-
-def _grant(viewer: Viewer | None, kind: str, key: str) -> Grant | None:
-    if viewer is None:
-        return None
+def _grant(viewer: Viewer, claim: Claim) -> Grant:
     scope_seq = viewer.scope_seq
     if scope_seq is not None and viewer.scope_changed_at is not None:
         scope_seq = moved_scope_seq(viewer.user.pk)
@@ -151,8 +159,8 @@ def _grant(viewer: Viewer | None, kind: str, key: str) -> Grant | None:
         user_id=viewer.user.pk,
         tenant_id=viewer.tenant_id,
         sites=viewer.sites,
-        kind=kind,
-        key=key,
+        kind=claim.kind,
+        key=claim.key,
         password=viewer.user.get_session_auth_hash(),
         scope_seq=scope_seq,
     )
