@@ -26,7 +26,7 @@ EVENTS = """
 INSERT INTO event_log (stream, seq, event_id, type, subject, payload, context, schema_version,
                        occurred_at, recorded_at)
 SELECT %(stream)s, n, gen_random_uuid(), 'ticket_deleted', 'ticket:' || n,
-       jsonb_build_object('ticket_id', n, 'ticket_no', 'SITE#' || n, 'site_id', 1),
+       jsonb_build_object('ticket_id', n, 'ticket_no', 'SITE#' || n, 'site_id', n %% 3),
        '{}', 1, clock_timestamp(), clock_timestamp()
   FROM generate_series(%(first)s::bigint, %(last)s) n
 """
