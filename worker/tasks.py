@@ -1,10 +1,13 @@
 """The tasks: thin, named for Flower, keyword arguments only, safe to repeat."""
 
+from datetime import timedelta
 from time import monotonic
 
 from django.utils import timezone
 
+from apps.noc.receipts import store
 from outbox import epoch, partitions, relay
+from outbox.conf import outbox_settings
 from worker import wake
 from worker.app import app
 
@@ -36,7 +39,9 @@ def verify_log() -> None:
 
 @app.task(name="outbox.maintain_partitions", ignore_result=True, expires=600)
 def maintain_partitions() -> None:
-    """Make the log's partitions ahead and drop old ones. Safe to repeat: what exists stays."""
+    """Make the log's partitions ahead; drop what is older than it is kept. Safe to repeat."""
     now = timezone.now()
     partitions.ensure_ahead(now=now)
     partitions.drop_old(now=now)
+    # Receipts of events that are gone; the rest of a large number is for the next hour.
+    store.forget(before=now - timedelta(days=outbox_settings().keep_days))

@@ -132,7 +132,9 @@ def _claim(credentials: Credentials) -> Claim | None:
         return None if digest is None else Claim(TOKEN, digest)
     if credentials.ticket:
         made_with = tickets.use(credentials.ticket)
-        return made_with and Claim(made_with.kind, made_with.key, made_with.user_id)
+        if made_with is None:
+            return None
+        return Claim(made_with.kind, made_with.key, made_with.user_id)
     return Claim(SESSION, credentials.session_key) if credentials.origins else None
 
 

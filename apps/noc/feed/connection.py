@@ -98,16 +98,15 @@ class Connection:
         before = self.parts.ack(seq)
         if before is None:
             return
-        first = max(before, self._live_after)
-        newest = self.stream.ring.after(first, control.ACK_EVERY) or ()
-        for event in newest:
-            if event.seq > seq or event.epoch != self._cursor.epoch:
-                break
-            if event.visible(self._cursor.sites):  # the oldest one waited longest
-                seconds = max(0.0, time.time() - event.written)
-                metrics.ACK_SECONDS.observe(seconds)
-                self.parts.slowest(seconds)
-                break
+        newest = self.stream.ring.after(max(before, self._live_after), control.ACK_EVERY) or ()
+        seen = (event for event in newest if event.visible(self._cursor.sites))
+        first = next(seen, None)
+        if first is not None and first.seq <= seq and first.epoch == self._cursor.epoch:
+            seconds = max(0.0, time.time() - first.written)  # the oldest one waited longest
+            metrics.ACK_SECONDS.observe(seconds)
+            self.parts.slowest(seconds)
+        if first is None or before < self._live_after:
+            self.parts.slowest_since_opened()  # these were not looked at one by one
 
     def regrant(self, grant: Grant) -> None:
         """Take what the user may see now."""

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from django.db import Error
 
 from apps.noc import metrics
-from apps.noc.feed import admission, control, database, inbound
+from apps.noc.feed import admission, control, inbound
 from apps.noc.feed.admission import Grant
 from apps.noc.feed.bye import DRAIN, LIMIT, OVERLOADED, RATE, Bye, Gone, spread_ms
 from apps.noc.feed.connection import Connection
@@ -79,7 +79,7 @@ async def _admitted(hub: Hub, credentials: admission.Credentials) -> Grant | Non
     if not hub.connects.allow(asyncio.get_running_loop().time()):
         raise Bye(OVERLOADED, "too many connects at once", retry_after_ms=spread_ms(high=15_000))
     try:
-        return await database.run(admission.admit, credentials)
+        return await hub.admission.ask(credentials)
     except Error as error:
         raise _unreadable(error) from error
 

@@ -16,7 +16,9 @@ from weakref import WeakKeyDictionary
 from django.db import Error
 
 from apps.noc import metrics
-from apps.noc.feed import database
+from apps.noc.feed import admission, database
+from apps.noc.feed.admission import Credentials, Grant
+from apps.noc.feed.batch import Batch
 from apps.noc.feed.bye import DRAIN, LIMIT, Bye
 from apps.noc.feed.conf import feed_settings
 from apps.noc.feed.connection import Connection
@@ -49,6 +51,7 @@ class Hub:
             per_second=settings.connects_per_second, burst=settings.connect_burst, now=now
         )
         self.pages = Pages()
+        self.admission: Batch[Credentials, Grant | None] = Batch(admission.admit_all)
         self.places = Places(self.process)
         self.receipts = Receipts()
         self.reviews = Reviews()

@@ -1,5 +1,6 @@
 """What one connection was sent and has confirmed, in parts that each have one scope and no hole."""
 
+import math
 import uuid
 from collections.abc import Callable, Set
 from datetime import UTC, datetime
@@ -12,8 +13,8 @@ class Parts:
     """
     The parts of one connection; ``changed`` is called with each that is to be written.
 
-    A new part begins when the scope changes, when the cursor is set beyond what was sent, and in
-    another log: so a part's range and scope alone tell whether it covers an event.
+    A new part begins when the scope changes, when the cursor is set outside of what was sent, and
+    in another log: so a part's range and scope alone tell whether it covers an event.
     """
 
     def __init__(
@@ -34,7 +35,8 @@ class Parts:
     def place(self, after_seq: int, epoch: str, sites: Set[int] | None) -> None:
         """The cursor was set after ``after_seq``."""
         part = self._part
-        if part is None or part.epoch != epoch or after_seq > part.sent_seq:
+        known = part is not None and part.epoch == epoch
+        if part is None or not known or not part.start_seq <= after_seq <= part.sent_seq:
             self._begin(after_seq, epoch, sites)
 
     def narrow(self, sites: Set[int] | None, position: int) -> None:
@@ -65,8 +67,13 @@ class Parts:
     def slowest(self, seconds: float) -> None:
         """Take how long the oldest event of a confirmation waited for it."""
         if self._part is not None:
-            milliseconds = min(2**31 - 1, round(seconds * 1e3))
+            milliseconds = min(2**31 - 1, math.ceil(seconds * 1e3))
             self._part.slowest_ack_ms = max(self._part.slowest_ack_ms or 0, milliseconds)
+
+    def slowest_since_opened(self) -> None:
+        """Take the longest time that an event of this part can have waited."""
+        if self._part is not None:
+            self.slowest((datetime.now(UTC) - self._part.opened_at).total_seconds())
 
     def end(self, code: int | None) -> None:
         """The connection has ended with this close code."""

@@ -27,8 +27,8 @@ class Places:
         self._process = process
         self._held: dict[uuid.UUID, int] = {}
         self._known = False
-        self._taking: Batch[Place] = Batch(self._take)
-        self._giving: Batch[uuid.UUID] = Batch(self._give)
+        self._taking: Batch[Place, bool] = Batch(self._take)
+        self._giving: Batch[uuid.UUID, None] = Batch(self._give)
         self._giving_up: asyncio.Task[None] | None = None
 
     async def take(self, session: uuid.UUID, user_id: int) -> bool:
@@ -93,8 +93,9 @@ class Places:
 
     # --- in the feed's threads ------------------------------------------------------------------
 
-    def _take(self, wanted: Sequence[Place]) -> set[Place]:
+    def _take(self, wanted: Sequence[Place]) -> list[bool]:
         if not self._known:
+            store.close_dead(leases.TRUSTED_SECONDS)  # before they are forgotten
             leases.enter(self._process)
             self._known = True
         try:
@@ -102,7 +103,7 @@ class Places:
         except leases.ProcessLost:
             self._beat(list(self._held.items()))
             granted = self._granted(wanted)
-        return {place for place in wanted if place[0] in granted}
+        return [session in granted for session, _ in wanted]
 
     def _beat(self, held: Sequence[Place]) -> set[uuid.UUID]:
         store.close_dead(leases.TRUSTED_SECONDS)  # before they are forgotten
@@ -114,6 +115,6 @@ class Places:
     def _granted(self, wanted: Sequence[Place]) -> set[uuid.UUID]:
         return leases.take(self._process, wanted, feed_settings().sockets_per_user)
 
-    def _give(self, sessions: Sequence[uuid.UUID]) -> Sequence[uuid.UUID]:
+    def _give(self, sessions: Sequence[uuid.UUID]) -> list[None]:
         leases.release(sessions)
-        return sessions
+        return [None] * len(sessions)

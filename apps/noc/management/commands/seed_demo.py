@@ -54,7 +54,8 @@ STAFF_MAY = {
     "tenancy": {"view_tenant", "view_site", "add_site", "change_site", "view_membership",
                 "change_membership"},
     "helpdesk": {"view_ticket", "add_ticket", "change_ticket", "delete_ticket", "view_ticketnote"},
-    "noc": {"view_finding", "add_finding", "change_finding", "view_anomaly", "add_anomaly"},
+    "noc": {"view_finding", "add_finding", "change_finding", "view_anomaly", "add_anomaly",
+            "view_feedsession"},
 }  # fmt: skip
 
 
