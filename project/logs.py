@@ -26,7 +26,13 @@ def logging_config(*, format_: str, level: str, instance: str) -> dict[str, Any]
         cache_logger_on_first_use=True,
     )
     renderers: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=False)]
+        [
+            structlog.dev.ConsoleRenderer(
+                # The other formatters print local variables: slow, and a way for secrets into logs.
+                colors=False,
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
         if format_ == "console"
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
