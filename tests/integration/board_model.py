@@ -154,6 +154,7 @@ class Socket:
         self._tenant_sites = tenant_sites
         self._floor = part.last  # where the slice stood: the last frame, or the cursor
         self._hello: Frame | None = None
+        self._scope: Scope = None  # that the hello told
         self._other_scope = False
 
     @property
@@ -182,7 +183,7 @@ class Socket:
 
     def start_anew(self, part: Part) -> None:
         """Go on after a reset in a new part, in the scope that the hello told."""
-        part.scope, part.placed = self.part.scope, True
+        part.scope, part.placed = self._scope, True
         self.part, self._floor = part, part.last
 
     def _event(self, frame: Frame) -> bool:
@@ -228,10 +229,11 @@ class Socket:
             raise Broken(f"a second hello: {frame}")
         self._hello = frame
         sites = frame["scope"]["sites"]
-        scope = None if sites == "*" else frozenset(sites)
-        if self.part.placed and self.part.scope != scope:
+        self._scope = None if sites == "*" else frozenset(sites)
+        if not self.part.placed:
+            self.part.scope, self.part.placed = self._scope, True
+        elif self.part.scope != self._scope:
             self._other_scope = True  # the part was built under other sites: a reset must follow
-        self.part.scope, self.part.placed = scope, True
 
     def _synced_came(self, frame: Frame) -> None:
         if self.parked or self._other_scope:
@@ -311,6 +313,7 @@ class Client:
             additional_headers={"Authorization": f"Token {self._token}"},
             compression=None,
             proxy=None,
+            max_queue=None,  # a full queue would hold the goodbye for ten seconds
         )
         self._wire = self._end.enter_context(opened)
         self.socket = Socket(self.part, self._tenant_sites)

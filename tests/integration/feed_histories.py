@@ -28,10 +28,11 @@ ROLLED_BACK = 0.15
 RAW = """
 UPDATE helpdesk_ticket SET status = %s, priority = %s, description = %s WHERE id = ANY(%s)
 """
-RAW_DELETE = """
-WITH notes AS (DELETE FROM helpdesk_ticketnote WHERE ticket_id = %s)
-DELETE FROM helpdesk_ticket WHERE id = %s
-"""
+RAW_DELETE = (
+    "SELECT FROM helpdesk_ticket WHERE id = %s FOR UPDATE",  # nobody adds a note from here on
+    "DELETE FROM helpdesk_ticketnote WHERE ticket_id = %s",
+    "DELETE FROM helpdesk_ticket WHERE id = %s",
+)
 
 
 class History:
@@ -128,8 +129,9 @@ class History:
         if value % 2:
             actions.delete_ticket(ticket_id=ticket)
         else:
-            with connection.cursor() as cursor:
-                cursor.execute(RAW_DELETE, [ticket, ticket])
+            with transaction.atomic(), connection.cursor() as cursor:
+                for statement in RAW_DELETE:
+                    cursor.execute(statement, [ticket])
 
     def site(self, value: int) -> Site:
         return self.sites[value % len(self.sites)]

@@ -108,7 +108,11 @@ class Relay(threading.Thread):
 
 
 class Viewer(threading.Thread):
-    """A client that leaves, comes back and asks again at random moments."""
+    """
+    A client that leaves and asks again at random moments.
+
+    It comes back with its cursor, or with that of a new snapshot.
+    """
 
     def __init__(self, client: Client, seed: int) -> None:
         super().__init__(name=f"viewer-{seed}", daemon=True)
@@ -132,6 +136,8 @@ class Viewer(threading.Thread):
         client = self.client
         if not client.open:
             self.stopped.wait(self._random.uniform(0, 0.3))
+            if not self.calm.is_set() and self._random.random() < 0.5:
+                client.snapshot()
             client.connect()
             self.came_back += 1
         came = client.step(0.05)
@@ -227,7 +233,11 @@ class Run:
         """Compare the viewer's board with a new snapshot, and what it saw with the log."""
         client = viewer.client
         assert client.board.differences(client.fetch()["tickets"]) == []
-        assert client.part.seen == slice_of(log_of(self.world), client.part)
+        entries = log_of(self.world)
+        for part in client.parts[:-1]:
+            due = slice_of(entries, part)
+            assert part.seen == [event for event in due if event[0] <= part.last]
+        assert client.part.seen == slice_of(entries, client.part)
 
     def did(self) -> Counter[str]:
         return sum((writer.did.copy() for writer in self.writers), Counter())
