@@ -50,7 +50,7 @@ async def _serve(hub: Hub, scope: Scope, receive: Receive, send: Send) -> int:
     """Return the close code."""
     session = uuid.uuid4()
     credentials = admission.credentials_of(scope["headers"], scope.get("subprotocols", ()))
-    changes_seen = hub.reviews.seen
+    noticed = hub.reviews.noticed
     accept = {"type": "websocket.accept", "subprotocol": credentials.subprotocol}
     try:
         grant = await _admitted(hub, credentials)
@@ -67,7 +67,7 @@ async def _serve(hub: Hub, scope: Scope, receive: Receive, send: Send) -> int:
         return await _say_bye(scope, send, bye)
     try:
         with metrics.FEED_CONNECTIONS.track_inprogress():
-            return await _feed(hub, session, grant, changes_seen, scope, receive, send)
+            return await _feed(hub, session, grant, noticed, scope, receive, send)
     finally:
         # Shielded: who cancels this connection must not keep its user's place.
         await asyncio.shield(hub.places.give(session))
@@ -97,7 +97,7 @@ async def _feed(
     hub: Hub,
     session: uuid.UUID,
     grant: Grant,
-    changes_seen: int,
+    noticed: int,
     scope: Scope,
     receive: Receive,
     send: Send,
@@ -116,7 +116,7 @@ async def _feed(
         parts=parts,
     )
     hub.add(connection)
-    if hub.reviews.seen != changes_seen:
+    if hub.reviews.noticed != noticed:
         hub.reviews.again(connection)
     if hub.draining:
         connection.end(Bye(DRAIN, "this server stops", retry_after_ms=spread_ms()))

@@ -30,10 +30,16 @@ MANY = 500  # changes from which on everybody is reviewed instead
 
 
 class Reviews:
-    """The reviews of one hub. ``seen`` is the last change of rights that was acted upon."""
+    """
+    The reviews of one hub.
+
+    ``seen`` is the last change of rights up to which none is missing; ``noticed`` counts what was
+    heard, so that a socket which was admitted meanwhile is looked at again.
+    """
 
     def __init__(self) -> None:
         self.seen = 0
+        self.noticed = 0
         self._looked = False
         self._heads = 0
         self._concerned: set[Connection] = set()
@@ -110,6 +116,7 @@ class Reviews:
             self._note(change.payload, connections)
 
     def _note(self, change: Mapping[str, Any], connections: Iterable[Connection]) -> None:
+        self.noticed += 1
         for connection in connections:
             if _concerns(change, connection.grant):
                 self._concerned.add(connection)
