@@ -298,8 +298,20 @@ class Client:
 
     def fetch(self) -> dict[str, Any]:
         """Return a snapshot."""
+        return self._get("snapshot/")
+
+    def history(self, *, after: int, head: int) -> list[Frame]:
+        """Return the events after a number up to the head, read without a websocket."""
+        found: list[Frame] = []
+        while after < head:
+            page = self._get(f"events/?after_seq={after}&epoch={self.part.epoch}&limit=500")
+            found += page["results"]
+            after = page["position"]
+        return found
+
+    def _get(self, path: str) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310 - the test's own server
-            f"{self._http}/api/v1/noc/snapshot/", headers={"Authorization": f"Token {self._token}"}
+            f"{self._http}/api/v1/noc/{path}", headers={"Authorization": f"Token {self._token}"}
         )
         with urllib.request.urlopen(request, timeout=WAIT_SECONDS) as answer:  # noqa: S310
             read: dict[str, Any] = json.load(answer)

@@ -151,6 +151,24 @@ class Viewer(threading.Thread):
             self.asked_again += 1
 
 
+class Photographer(threading.Thread):
+    """Takes one snapshot after another until stopped."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(name="photographer", daemon=True)
+        self.client = client
+        self.taken: list[dict[str, Any]] = []
+        self.stopped = threading.Event()
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            while not self.stopped.is_set():
+                self.taken.append(self.client.fetch())
+        except BaseException as error:
+            self.failure = error
+
+
 class Run:
     """A load of some seconds on a world, seen by viewers; ``finish`` waits until all is told."""
 
@@ -175,14 +193,14 @@ class Run:
         return viewer
 
     @contextmanager
-    def under_way(self) -> Iterator[None]:
+    def under_way(self, *others: Photographer) -> Iterator[None]:
         """Everything runs within the block; after it nothing is written and all is recorded."""
-        threads = [*self.writers, self.relay, *self.viewers]
+        threads = [*self.writers, self.relay, *self.viewers, *others]
         try:
             for thread in threads:
                 thread.start()
             yield
-            self._stop(*self.writers)
+            self._stop(*self.writers, *others)
             self._stop(self.relay)
             for viewer in self.viewers:
                 viewer.calm.set()
@@ -329,6 +347,30 @@ class TestBoard:
         assert set(viewer.client.resets) == {"scope"}
         assert 4001 in viewer.client.codes
         assert faults.fired["lost"]
+
+
+class TestSnapshot:
+    def test_at_any_moment_and_the_events_after_it_make_the_last_one(
+        self, served: Callable[..., World], request: pytest.FixtureRequest
+    ) -> None:
+        world = served()
+        run = Run(world, int(request.config.getoption("--stress-seed")))
+        client = client_of(world, viewing(world, "all"))
+        photographers = [Photographer(client), Photographer(client)]
+
+        with run.under_way(*photographers):
+            threading.Event().wait(float(request.config.getoption("--stress-seconds")) / 3)
+
+        fresh, first = client.fetch(), client.part.start
+        events = client.history(after=first, head=fresh["seq"])
+        taken = [one for photographer in photographers for one in photographer.taken]
+        moments = {one["seq"] for one in taken}
+        assert len(moments) > 10
+        for one in taken:
+            board = Board(one["tickets"])
+            for event in events[one["seq"] - first :]:
+                board.apply(event)
+            assert board.differences(fresh["tickets"]) == []
 
 
 def layers_of(layer: str, faults: Faults, redis_url: str, cleanup: ExitStack) -> Any:
