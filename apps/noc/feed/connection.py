@@ -62,6 +62,7 @@ class Connection:
         self._goal = 0  # the head when the cursor was placed: from there on it is live
         self._synced = True  # False: the client waits for `synced`
         self._live_after = NEVER  # what is sent after this event is news, no history
+        self._other_scope = -1 if grant.scope_seq is None else grant.scope_seq
         self._parked: str | None = None  # the reason of the reset that awaits a `resume`
         self._requests: deque[Request] = deque()
         self._ending: Bye | Gone | None = None
@@ -161,11 +162,7 @@ class Connection:
         head = self.stream.current()
         await self._say(control.hello(str(self.session), head, self._cursor.sites))
         if isinstance(start, inbound.Resume):
-            scope_seq = self.grant.scope_seq
-            if scope_seq is not None and start.after_seq <= scope_seq:
-                await self._reset("scope", head)  # what the client has was built under another one
-            else:
-                self._requests.appendleft(start)
+            self._requests.appendleft(start)
         elif start is not None:
             await self._say(control.error(start.code, str(start)))
             await self._reset("epoch", head)
@@ -294,6 +291,8 @@ class Connection:
         if request.after_seq > head.last_seq or request.epoch != self.stream.epoch:
             head = await self.stream.head_now()
         reason = reset_reason(head, after_seq=request.after_seq, epoch=request.epoch)
+        if reason is None and request.after_seq <= self._other_scope:
+            reason = "scope"  # what the client has was built under another one
         if reason is None:
             self._place(request.after_seq, head)
         else:
@@ -309,5 +308,6 @@ class Connection:
 
     async def _reset(self, reason: str, head: log.Head) -> None:
         self._parked = reason
+        self._other_scope = -1  # told to take a new snapshot, the client comes back under this one
         self._cursor.epoch = str(head.epoch)
         await self._say(control.reset(reason, head))
