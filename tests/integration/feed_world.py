@@ -4,11 +4,12 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import uvicorn
+from channels.layers import channel_layers
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -126,6 +127,18 @@ class World:
         browser.force_login(user)
         name = settings.SESSION_COOKIE_NAME
         return f"{name}={browser.cookies[name].value}"
+
+
+@contextmanager
+def served_world() -> Iterator[World]:
+    """A server with an empty world, and the clients that a test opens; all ended afterwards."""
+    channel_layers.backends = {}
+    server = Server()
+    try:
+        with ExitStack() as clients:
+            yield World(server, clients)
+    finally:
+        server.stop()
 
 
 class Viewer:

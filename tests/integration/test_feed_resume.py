@@ -5,14 +5,12 @@ The log of the table: events 1 and 4 are of the site north, the others of south.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from time import monotonic
 from typing import Any
 
 import pytest
-from channels.layers import channel_layers
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
@@ -21,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from apps.tenancy.models import Membership
 from outbox import epoch, partitions, relay
 from tests.integration.conftest import make_user
-from tests.integration.feed_world import Server, Viewer, World
+from tests.integration.feed_world import Viewer, World, served_world
 from tests.integration.test_outbox_event_log import partition
 
 OTHER_LOG = "00000000-0000-0000-0000-000000000000"
@@ -49,13 +47,8 @@ LOG = "SELECT seq, event_id::text FROM event_log WHERE stream = %s"
 
 @pytest.fixture
 def world(database: None, redis_url: str) -> Iterator[World]:
-    channel_layers.backends = {}
-    server = Server()
-    try:
-        with ExitStack() as clients:
-            yield World(server, clients)
-    finally:
-        server.stop()
+    with served_world() as made:
+        yield made
 
 
 @dataclass
