@@ -276,6 +276,7 @@ class TestClosed:
             events = await it.told(BEGAN + 1, BEGAN + 3)
             it.stream.offer([events[0], events[2]])
             it.stream.close()
+            await quiet()
             it.stream.offer(events)
             it.stream.see_head(it.stream.epoch, BEGAN + 3)
             await quiet()
