@@ -233,6 +233,7 @@ def manage_environment(data: DataFolder) -> dict[str, str]:
             redis_url=state["redis_url"],
         ),
         "NOC_INSTANCE": "noc-manage",
+        "NOC_FEED_URL": state["ws"],
     }
 
 

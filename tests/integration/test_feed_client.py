@@ -5,13 +5,12 @@ import queue
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import uvicorn
-from channels.layers import channel_layers
 from django.contrib.auth.models import User
 from django.db import connection
 from websockets.sync.server import ServerConnection, serve
@@ -23,8 +22,9 @@ from apps.noc.client.backoff import Backoff
 from apps.noc.client.follower import Follower
 from apps.tenancy.models import Membership
 from apps.tenancy.tokens import new_token
-from tests.integration.feed_world import Server, World, production_server
+from tests.integration.feed_world import Server, World, production_server, served_world
 from tests.integration.processes import free_port, until
+from tests.tcp_proxy import TcpProxy
 
 SECONDS = 30.0
 EPOCH = "6f9619ff-8b86-4011-b42d-00cf4fc964ff"
@@ -76,13 +76,8 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def world(database: None, redis_url: str) -> Iterator[World]:
-    channel_layers.backends = {}
-    server = Server()
-    try:
-        with ExitStack() as clients:
-            yield World(server, clients)
-    finally:
-        server.stop()
+    with served_world() as served:
+        yield served
 
 
 @pytest.fixture
@@ -230,11 +225,33 @@ class TestFeedClient:
         try:
             assert tail.seqs(2) == [2, 3]
             tail.until_live()
-            assert [state for state, _ in states[:3]] == ["connecting", "catching-up", "live"]
-            assert "stale" in [state for state, _ in states]
+            told = [state for state, _ in states]
+            assert told[:4] == ["connecting", "catching-up", "live", "stale"]
             tail.end()
         finally:
             server.stop()
+
+    def test_leaves_a_connection_that_is_half_open_and_misses_nothing(
+        self,
+        world: World,
+        operator: User,
+        ticket: Ticket,
+        tails: Follow,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("apps.noc.feed.control.PING_SECONDS", 0.2)
+        port = int(world.server.http.rpartition(":")[2])
+        with closing(TcpProxy(port)) as proxy:
+            url = f"ws://127.0.0.1:{proxy.port}/ws/noc/"
+            tail = tails(url, token=new_token(operator))
+            tail.until_live()
+
+            proxy.lose()
+            change(ticket, "IN_PROGRESS")
+            world.drain()
+
+            assert tail.seqs(1) == [2]
+            tail.end()
 
     def test_follows_a_change_of_its_sites(
         self, world: World, ticket: Ticket, follow: Follow
