@@ -57,6 +57,7 @@ class Reviews:
         """Take how far the stream of changes is; what was not heard of is read from the log."""
         if not self._looked or last_seq < self._heads:  # older than every socket, or replaced
             self.seen = last_seq
+            self.noticed += 1  # who is being admitted is none of everybody yet
             self._everybody = True
         self._looked = True
         self._heads = last_seq
