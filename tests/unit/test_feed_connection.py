@@ -162,17 +162,17 @@ class TestEnd:
         async def told(stream: Stream) -> None:
             watched = Watched(stream)
 
-            async def whole() -> str:
-                served = await watched.connection.run(None)
-                watched.connection.end(Bye(RESUME_HERE, "too late"))
+            async def whole() -> int:
+                bye = await watched.connection.run(None)
+                watched.connection.end(Bye(DRAIN, "too late"))
                 await settle()
-                return served.reason
+                return bye.code
 
             served = asyncio.create_task(whole())
             await watched.told("synced")
-            watched.connection.end(Bye(DRAIN, "enough"))
+            watched.connection.regrant(grant(frozenset({1})))
 
-            assert await served == "enough"
+            assert await served == RESUME_HERE
 
         story(5, told)
 
@@ -214,6 +214,22 @@ class TestScope:
             ]
 
         story(begin, told)
+
+
+@pytest.mark.usefixtures("database")
+class TestSynced:
+    def test_is_told_at_the_head_of_the_log_although_nobody_told_of_it(self) -> None:
+        async def told(stream: Stream) -> None:
+            await database.run(record, 6, 8)
+            watched = Watched(stream)
+            served = watched.serve(7, stream.epoch)
+            synced = await watched.told("synced")
+            served.cancel()
+
+            assert [event["seq"] for event in watched.events] == [8]
+            assert synced["seq"] == 8
+
+        story(5, told)
 
 
 @pytest.mark.usefixtures("database")
