@@ -24,11 +24,10 @@ from apps.tenancy.models import Membership
 from apps.tenancy.tokens import new_token
 from tests.integration.feed_world import Server, World, production_server, served_world
 from tests.integration.processes import free_port, until
+from tests.protocol_frames import EPOCH, event, hello, synced
 from tests.tcp_proxy import TcpProxy
 
 SECONDS = 30.0
-EPOCH = "6f9619ff-8b86-4011-b42d-00cf4fc964ff"
-OTHER = "00000000-0000-4000-8000-000000000000"
 
 
 class Tail:
@@ -298,38 +297,6 @@ def on_port(port: int) -> uvicorn.Server:
     server = production_server()
     server.config.port = port
     return server
-
-
-def hello(**more: Any) -> dict[str, Any]:
-    frame = {
-        "type": "hello",
-        "session": OTHER,
-        "epoch": EPOCH,
-        "head": 10,
-        "min_seq": 1,
-        "scope": {"sites": "*"},
-        "ping_s": 20,
-        "ack_every": 2,
-    }
-    return frame | more
-
-
-def synced(seq: int) -> dict[str, Any]:
-    return {"type": "synced", "seq": seq}
-
-
-def event(seq: int, prev: int | None = None, **more: Any) -> dict[str, Any]:
-    frame = {
-        "type": "ticket_deleted",
-        "seq": seq,
-        "prev": seq - 1 if prev is None else prev,
-        "epoch": EPOCH,
-        "event_id": OTHER,
-        "ticket_id": 1,
-        "ticket_no": "SITE001#1",
-        "site_id": 1,
-    }
-    return frame | more
 
 
 Act = Callable[["Scripted"], None]

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from apps.noc.feed import bye, control, wire
 from outbox.log import Head
 from tests.compose_file import ROOT
+from tests.protocol_frames import EPOCH, OTHER, event, hello, synced
 from tests.protocol_schemas import (
     Conversation,
     check_client_frame,
@@ -21,8 +22,6 @@ from tests.protocol_schemas import (
 from tests.unit.test_wire import PAYLOADS, Row
 
 DOCS = ROOT / "docs"
-EPOCH = "6f9619ff-8b86-4011-b42d-00cf4fc964ff"
-OTHER = "00000000-0000-4000-8000-000000000000"
 ENVELOPE = ["type", "seq", "prev", "epoch", "event_id"]
 KINDS = {int: "integer", str: "string", type(None): "null"}
 CONTROL = {"hello", "synced", "ping", "reset", "error", "bye"}
@@ -112,16 +111,7 @@ class TestFramesOfTheCode:
             check_server_frame(text)
 
 
-HELLO = {
-    "type": "hello",
-    "session": OTHER,
-    "epoch": EPOCH,
-    "head": 10,
-    "min_seq": 1,
-    "scope": {"sites": "*"},
-    "ping_s": 20,
-    "ack_every": 50,
-}
+HELLO = hello()
 PING = {"type": "ping", "head": 12, "pos": 12, "t": "2026-01-01T10:00:00.5Z"}
 BYE = {"type": "bye", "code": 4000, "reason": "stops", "retry_after_ms": 5}
 BAD = {"type": "error", "code": "bad_message", "message": "no", "temporary": False}
@@ -129,24 +119,6 @@ BAD = {"type": "error", "code": "bad_message", "message": "no", "temporary": Fal
 
 def reset(reason: str = "trimmed", epoch: str = EPOCH) -> dict[str, Any]:
     return {"type": "reset", "reason": reason, "epoch": epoch, "head": 10, "min_seq": 1}
-
-
-def event(seq: int, prev: int | None = None, **more: Any) -> dict[str, Any]:
-    frame = {
-        "type": "ticket_deleted",
-        "seq": seq,
-        "prev": seq - 1 if prev is None else prev,
-        "epoch": EPOCH,
-        "event_id": OTHER,
-        "ticket_id": 1,
-        "ticket_no": "SITE001#1",
-        "site_id": 1,
-    }
-    return frame | more
-
-
-def synced(seq: int) -> dict[str, Any]:
-    return {"type": "synced", "seq": seq}
 
 
 def resume(after_seq: int) -> dict[str, Any]:
