@@ -327,6 +327,18 @@ class TestCursor:
         # The event may be news when the resume is answered, or history.
         assert {viewer.next()["type"], viewer.next()["type"]} == {"ticket_updated", "synced"}
 
+    def test_set_twice_at_once_is_answered_twice(
+        self, world: World, operator: User, five: list[int]
+    ) -> None:
+        viewer = world.connect(operator)
+        epoch = viewer.start()["epoch"]
+
+        for after_seq in (2, 4):
+            viewer.say({"type": "resume", "after_seq": after_seq, "epoch": epoch})
+
+        assert [frame["seq"] for frame in viewer.until("synced")] == [3, 4, 5, 5]
+        assert [frame["seq"] for frame in viewer.until("synced")] == [5, 5]
+
     def test_is_reset_when_the_log_is_replaced(
         self, world: World, operator: User, ticket: Ticket
     ) -> None:

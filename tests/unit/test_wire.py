@@ -220,3 +220,9 @@ class TestLayerMessage:
     )
     def test_that_no_row_made_is_no_event(self, message: dict[str, Any]) -> None:
         assert wire.event_of_message(message) is None
+
+    @pytest.mark.parametrize("moment", [None, "", "yesterday", 7])
+    def test_of_no_moment_is_no_event(self, moment: object) -> None:
+        message, _ = wire.layer_message(Row("ticket_updated", PAYLOADS["ticket_updated"]))
+
+        assert wire.event_of_message({**message, "occurred_at": moment}) is None

@@ -31,7 +31,7 @@ from outbox import log
 logger = logging.getLogger(__name__)
 
 BATCH_EVENTS = 64
-BATCH_BYTES = 64 * 1024  # handed over at once: no more than this waits for a slow reader
+BATCH_BYTES = 64 * 1024  # about as much is handed over at once, and may wait for a slow reader
 MAX_REQUESTS = 64
 NEVER = 2**63
 
@@ -205,7 +205,7 @@ class Connection:
             self._rescoped = None
             await self._reset("scope", stream.current())
             raise Bye(RESUME_HERE, "the sites that you may see have changed")
-        elif self._requests:
+        elif self._requests and self._is_free_for(self._requests[0]):
             await self._answer(self._requests[0])
             self._requests.popleft()  # only now: what failed is tried again
         elif self._parked is not None:
@@ -220,6 +220,10 @@ class Connection:
             await self._say(control.synced(self._cursor.position))
         else:
             await self._rest()
+
+    def _is_free_for(self, request: Request) -> bool:
+        """Tell whether to take up a request: each that sets the cursor has an answer of its own."""
+        return isinstance(request, str) or self._synced or self._parked is not None
 
     async def _rest(self, seconds: float | None = None) -> None:
         self._waker = asyncio.get_running_loop().create_future()
@@ -252,7 +256,7 @@ class Connection:
             if frame is not None:
                 frames.append(frame)
                 sent.append(event)
-                size += event.size_bytes
+                size += len(frame.text)
                 if size > BATCH_BYTES:
                     break
         if frames:

@@ -139,15 +139,15 @@ async def _read(receive: Receive, connection: Connection) -> None:
     """Hand the client's messages to the connection until it disconnects."""
     loop = asyncio.get_running_loop()
     rate = Bucket(per_second=inbound.PER_SECOND, burst=inbound.PER_SECOND, now=loop.time())
-    refused, told = 0, False
+    forgiven = Bucket(per_second=1, burst=inbound.FORGIVEN, now=loop.time())
+    told = False
     try:
         while (message := await receive())["type"] != "websocket.disconnect":
             if rate.allow(loop.time()):
                 told = False
                 _hand_over(message.get("text"), connection)
                 continue
-            refused += 1
-            if refused > inbound.FORGIVEN:
+            if not forgiven.allow(loop.time()):
                 connection.end(Bye(RATE, "too many frames", retry_after_ms=spread_ms()))
                 return
             if not told:
@@ -156,7 +156,7 @@ async def _read(receive: Receive, connection: Connection) -> None:
             told = True
     except Exception:
         logger.exception("The frames of a client could not be read")
-        connection.end(Bye(FAULT, "a fault of the server", retry_after_ms=spread_ms()))
+        connection.end(Bye(OVERLOADED, "a fault of the server", retry_after_ms=spread_ms()))
     else:
         connection.end(Gone())
 

@@ -6,7 +6,7 @@ from typing import Any
 
 MAX_BYTES = 4 * 1024
 PER_SECOND = 20
-FORGIVEN = 200  # frames over the rate before the connection is ended
+FORGIVEN = 200  # frames over the rate, and one more each second, before the connection is ended
 
 
 class BadMessage(Exception):

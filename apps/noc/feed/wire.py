@@ -182,7 +182,7 @@ def event_of_message(message: Mapping[str, Any]) -> Event | None:
     if type(kind) is not str or type(message.get("seq")) is not int:
         return None
     fields = _fields(kind, message)
-    if fields is None:
+    if fields is None or not _is_time(message.get("occurred_at")):
         return None
     return Event(
         kind,
@@ -244,6 +244,14 @@ def _fields(name: str, payload: Mapping[str, Any]) -> dict[str, Any] | None:
     if length * 6 + 1024 > MAX_BYTES and len(dumps(fields).encode()) > MAX_BYTES:
         return None
     return fields
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _float(value: int) -> float | None:
