@@ -12,6 +12,7 @@ The web process: uvicorn, with what the feed needs of its server.
 import argparse
 import os
 import socket
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -62,6 +63,10 @@ class FeedProtocol(WebSocketsSansIOProtocol):
 
 class FeedServer(uvicorn.Server):
     """uvicorn's server, which empties the feed before it ends."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()  # or it ends by them after all was done
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
