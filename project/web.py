@@ -10,8 +10,11 @@ The web process: uvicorn, with what the feed needs of its server.
 """
 
 import argparse
+import fcntl
 import os
 import socket
+import sys
+import termios
 from types import FrameType
 from typing import Any
 
@@ -25,7 +28,6 @@ MAX_FRAME_BYTES = 65_536  # that a client may send
 GRACEFUL_SECONDS = 20  # for HTTP requests, after the websockets were sent away
 CLOSE_SECONDS = 10.0  # for the rest of the buffer and the answer to our close
 SEND_BUFFER_BYTES = 128 * 1024  # the kernel takes twice that; by itself it would take megabytes
-UNACKNOWLEDGED_MS = 90_000  # then the client's machine is taken for dead
 
 
 class FeedProtocol(WebSocketsSansIOProtocol):
@@ -35,14 +37,20 @@ class FeedProtocol(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         connection = transport.get_extra_info("socket")
         if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
-            # The feed's own pings make sure that there is something to acknowledge.
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if hasattr(self, "scope"):
-            self.scope["extensions"][FRAMES] = {}
+            self.scope["extensions"][FRAMES] = {"unsent_bytes": self.unsent_bytes}
+
+    def unsent_bytes(self) -> int:
+        """Return how much was handed over that the client's machine has not acknowledged."""
+        if self.transport.is_closing():
+            return 0
+        connection = self.transport.get_extra_info("socket")
+        held = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+        return int(self.transport.get_write_buffer_size()) + int.from_bytes(held, sys.byteorder)
 
     async def send(self, message: Any) -> None:
         kind = message["type"]

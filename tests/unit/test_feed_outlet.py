@@ -50,6 +50,8 @@ class TestOutlet:
         raise AssertionError("not called")
 
     def test_is_chosen_by_what_the_server_offers(self) -> None:
-        assert isinstance(outlet_of({"extensions": {"noc.frames": {}}}, self.collect), Wire)
+        assert isinstance(
+            outlet_of({"extensions": {"noc.frames": {"unsent_bytes": int}}}, self.collect), Wire
+        )
         assert isinstance(outlet_of({"extensions": {}}, self.collect), Texts)
         assert isinstance(outlet_of({}, self.collect), Texts)

@@ -69,7 +69,8 @@ class Connection:
         self._rescoped: Grant | None = None
         self._task: asyncio.Task[object] | None = None  # that runs the pump, while it does
         self._waker: asyncio.Future[None] | None = None
-        self._sending_since: float | None = None  # by the loop's clock
+        self._sending_since: float | None = None  # by the loop's clock, or since it got the last
+        self._unsent_bytes = 0  # at the last look
         # The first ping at a random moment: sockets that came together do not ping together.
         now = asyncio.get_running_loop().time()
         self._ping_at = now + control.PING_SECONDS * random.uniform(0.5, 1)  # noqa: S311
@@ -122,7 +123,13 @@ class Connection:
             self._ping_at = now + control.PING_SECONDS
             self._ping_due = True
             self.wake()
-        if self._sending_since is not None and now - self._sending_since > slow_seconds:
+        if self._sending_since is None:
+            return
+        unsent_bytes = self._outlet.unsent_bytes()
+        if unsent_bytes < self._unsent_bytes:
+            self._sending_since = now  # the system takes more only when much was read
+        self._unsent_bytes = unsent_bytes
+        if now - self._sending_since > slow_seconds:
             self.end(Bye(SLOW, "the client does not read", retry_after_ms=spread_ms()))
 
     def end(self, why: Bye | Gone) -> None:

@@ -48,6 +48,9 @@ class Outlet(Protocol):
             OSError: the client has gone.
         """
 
+    def unsent_bytes(self) -> int:
+        """Return how much the client has not got yet; 0 when the server cannot tell."""
+
     async def close(self, code: int, reason: str, last: Frame) -> None:
         """Send the last frame and close, without waiting for a client that does not read."""
 
@@ -62,6 +65,9 @@ class Texts:
         for frame in frames:
             await self._send({"type": "websocket.send", "text": frame.text})
 
+    def unsent_bytes(self) -> int:
+        return 0
+
     async def close(self, code: int, reason: str, last: Frame) -> None:
         await self.send([last])
         await self._send({"type": "websocket.close", "code": code, "reason": reason})
@@ -70,8 +76,9 @@ class Texts:
 class Wire:
     """A server that takes the bytes of several frames at once."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, unsent_bytes: Callable[[], int]) -> None:
         self._send = send
+        self.unsent_bytes = unsent_bytes
 
     async def send(self, frames: Sequence[Frame]) -> None:
         data = b"".join([frame.wire for frame in frames])
@@ -84,4 +91,5 @@ class Wire:
 
 def outlet_of(scope: dict[str, Any], send: Send) -> Outlet:
     """Return the best way that the server of this connection offers."""
-    return Wire(send) if EXTENSION in scope.get("extensions", {}) else Texts(send)
+    offered = scope.get("extensions", {}).get(EXTENSION)
+    return Texts(send) if offered is None else Wire(send, offered["unsent_bytes"])
