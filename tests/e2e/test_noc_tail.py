@@ -186,7 +186,7 @@ class TestNocTail:
         [
             ([], "Give --user NAME"),
             (["--user", "nobody"], "There is no user 'nobody'"),
-            (["--user", "operator-acme", "--site", "SITE999"], "has: SITE001, SITE002"),
+            (["--user", "operator-acme", "--site", "SITE999"], "SITE001, SITE002"),
             (["--user", "operator-acme", "--after-seq", "1"], "give both or neither"),
             (["--user", "operator-acme", "--url", "http://x/"], "begins with ws://"),
             (["--user", "guest-acme"], "noc_view"),
