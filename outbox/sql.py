@@ -217,6 +217,18 @@ SELECT current_setting('fsync'), current_setting('full_page_writes'),
        pg_is_in_recovery()
 """
 
+# --- Heartbeats ------------------------------------------------------------------------------
+
+BEAT = """
+SELECT set_config('synchronous_commit', 'off', true);
+INSERT INTO outbox_heartbeat (name, beaten_at, beaten_by)
+VALUES (%(name)s, clock_timestamp(), %(by)s)
+    ON CONFLICT (name) DO UPDATE SET beaten_at = EXCLUDED.beaten_at, beaten_by = EXCLUDED.beaten_by
+"""
+BEATS = """
+SELECT name, extract(epoch FROM clock_timestamp() - beaten_at)::float8 FROM outbox_heartbeat
+"""
+
 # --- Partitions ------------------------------------------------------------------------------
 
 ADD_PARTITION = "SELECT outbox_add_partition(%(day)s)"

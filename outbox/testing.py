@@ -2,6 +2,7 @@
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from outbox import heartbeat
 from outbox.session import close_session
 
 # Rows that the first migration makes; a suite's TRUNCATE takes them along.
@@ -11,7 +12,9 @@ SELECT system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
   FROM pg_control_system() ON CONFLICT DO NOTHING;
 INSERT INTO outbox_lane (lane) SELECT generate_series(0, outbox_lanes() - 1)
 ON CONFLICT (lane) DO UPDATE SET round = 0, low_id = 0, mark_id = 0, mark_xid = NULL,
-  publish_failures = 0, publish_after = NULL
+  publish_failures = 0, publish_after = NULL, publish_error = NULL, paused_at = NULL,
+  paused_by = NULL, pause_reason = NULL, takeover_at = NULL, takeover_by = NULL,
+  solo_event_id = NULL, solo_attempts = 0
 """
 
 
@@ -20,3 +23,4 @@ def reset(connection: BaseDatabaseWrapper) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_SEED)
     close_session()
+    heartbeat.forget()

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 from time import monotonic
+from typing import Any
 
 from django.utils import timezone
 
 from apps.noc.receipts import store
-from outbox import epoch, partitions, relay
+from outbox import epoch, heartbeat, partitions, relay
 from outbox.conf import outbox_settings
 from worker import wake
 from worker.app import app
@@ -22,10 +23,12 @@ def drain(*, lane: int) -> None:
         wake.send([lane])
 
 
-@app.task(name="outbox.sweep", ignore_result=True, expires=10)
-def sweep() -> None:
+@app.task(name="outbox.sweep", ignore_result=True, expires=10, bind=True)
+def sweep(self: Any) -> None:
     """Nudge the lanes that have work. Safe to repeat: it only looks."""
     wake.clear(wake.ANY)
+    if self.request.get("periodic_task_name"):  # beat's; the others follow a write without a lane
+        heartbeat.beat(heartbeat.SWEEP)
     if lanes := relay.pending_lanes():
         wake.send(lanes)
 

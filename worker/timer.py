@@ -14,7 +14,7 @@ from typing import Any
 
 from celery.signals import worker_init, worker_shutdown
 
-from outbox import relay
+from outbox import heartbeat, relay
 from outbox.session import close_session
 
 logger = logging.getLogger("worker.timer")
@@ -45,6 +45,7 @@ class Timer(threading.Thread):
     def tick(self) -> None:
         """Drain what is overdue; a failure is logged once, and the next tick tries again."""
         try:
+            heartbeat.beat(heartbeat.TIMER)
             for lane in relay.pending_lanes(min_age_seconds=OVERDUE_SECONDS):
                 relay.drain(lane, deadline=monotonic() + DRAIN_SECONDS)
         except Exception:

@@ -10,7 +10,7 @@ from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
 import outbox
-from outbox import log
+from outbox import heartbeat, log
 from tests.integration.processes import WORKER, RedisServer, celery, until
 
 STREAM = "tenant:1"
@@ -115,6 +115,24 @@ class TestBeat:
             "outbox.verify_log",
             "outbox.maintain_partitions",
         }
+
+    def test_is_heard_of_by_the_sweeps_that_it_sends_and_no_others(
+        self, database: None, redis_url: str, tmp_path: Path
+    ) -> None:
+        from worker.tasks import sweep
+
+        scheduler = "django_celery_beat.schedulers:DatabaseScheduler"
+        options = ("beat", "--scheduler", scheduler, "--pidfile", str(tmp_path / "pid"))
+        with celery(*WORKER, redis_url=redis_url, log=tmp_path / "worker.log"):
+            until(lambda: heartbeat.TIMER in heartbeat.ages(), seconds=60)
+            sweep.delay()
+            with redis.Redis.from_url(redis_url) as client:
+                until(lambda: not client.llen("noc:outbox"), what="the sweep was taken")
+            publish(1)
+            published(1)
+            assert heartbeat.SWEEP not in heartbeat.ages()
+            with celery(*options, redis_url=redis_url, log=tmp_path / "beat.log"):
+                until(lambda: heartbeat.SWEEP in heartbeat.ages(), seconds=60)
 
     def test_keeps_what_an_admin_changed(self, database: None) -> None:
         from worker.schedule import ensure_schedule
