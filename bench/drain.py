@@ -99,6 +99,8 @@ def _bare_round(connection: psycopg.Connection, publisher: redis.Redis, sql, lan
             "names": list(marks),
             "firsts": [first for first, _ in marks.values()],
             "lasts": [last for _, last in marks.values()],
+            "sent": "[]",
+            "worker": "bare",
         },
     )
     return len(rows)

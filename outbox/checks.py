@@ -17,9 +17,10 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     except BadSettings as error:
         return [Error(str(error), hint="Mend settings.OUTBOX.", id="outbox.E001")]
     found: list[CheckMessage] = []
-    for key in ("sink", "waker"):
+    paths = {"sink": "deliver", "waker": "nudge", "judge": "verdict", "moved_on": "superseded"}
+    for key, function in paths.items():
         try:
-            called: object = settings.deliver if key == "sink" else settings.nudge
+            called: object = getattr(settings, function)
         except ImportError as error:
             found.append(
                 Error(
@@ -29,6 +30,6 @@ def check_settings(**_: Any) -> list[CheckMessage]:
                 )
             )
         else:
-            if not callable(called):
+            if not callable(called) and getattr(settings, key):
                 found.append(Error(f"OUTBOX[{key!r}] is not callable", id="outbox.E003"))
     return found

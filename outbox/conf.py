@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.core.signals import setting_changed
@@ -12,19 +13,26 @@ from django.utils.module_loading import import_string
 from outbox.errors import BadSettings
 from outbox.log import LogRow
 
-Sink = Callable[[Sequence[LogRow]], None]
+# What went where: {stream: {target: [first seq, last seq, count]}}; None: not worth a note.
+Targets = Mapping[str, Mapping[str, Sequence[int]]]
+Sink = Callable[[Sequence[LogRow]], Targets | None]
+Judge = Callable[[LogRow], str | None]
+MovedOn = Callable[[Sequence[LogRow]], Mapping[UUID, str]]
 Waker = Callable[[Collection[int] | None], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutboxSettings:
-    sink: str  # dotted path: deliver(rows) -> None; raises when the transport fails
+    sink: str  # dotted path: deliver(rows) -> Targets or None; raises, see outbox.handover
     waker: str  # dotted path: nudge(lanes or None) -> None; never raises
+    judge: str = ""  # dotted path: judge(row) -> why it can never be delivered, or None; pure
+    moved_on: str = ""  # dotted path: moved_on(rows) -> {event_id: why a replay would be stale}
     lanes: int = 8  # drained in parallel; changing it needs `outbox_relane`
     batch: int = 500  # messages per round, 1 to 5,000
     push_rounds: int = 4  # an unpublished backlog above this many batches is left to the readers
     partitions_ahead_days: int = 7  # daily partitions of the log that exist before their day
     keep_days: int = 90  # the log's partitions older than this are dropped
+    keep_failures_days: int = 90  # attempts and resolved dead letters older than this are deleted
     failpoints: str = ""  # for tests alone, see outbox.failpoints
 
     def __post_init__(self) -> None:
@@ -34,6 +42,7 @@ class OutboxSettings:
             ("push_rounds", 1, 1_000),
             ("partitions_ahead_days", 1, 60),
             ("keep_days", 1, 36_500),
+            ("keep_failures_days", 1, 36_500),
         ):
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
@@ -49,6 +58,16 @@ class OutboxSettings:
     def deliver(self) -> Sink:
         sink: Sink = import_string(self.sink)
         return sink
+
+    @cached_property
+    def verdict(self) -> Judge | None:
+        judge: Judge | None = import_string(self.judge) if self.judge else None
+        return judge
+
+    @cached_property
+    def superseded(self) -> MovedOn | None:
+        moved_on: MovedOn | None = import_string(self.moved_on) if self.moved_on else None
+        return moved_on
 
     @cached_property
     def nudge(self) -> Waker:

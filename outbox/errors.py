@@ -31,3 +31,22 @@ class LaneCountDiffers(OutboxError):
 
 class RowsLost(OutboxError):
     """A record round deleted more than it logged; it was rolled back and nothing is lost."""
+
+
+class TransportDown(OutboxError):
+    """
+    A sink raises it when nothing can be handed over at present, whichever event: the relay waits
+    and tries again, and no event is blamed. An ``OSError`` is understood in the same way.
+    """
+
+
+class ReplayError(OutboxError):
+    """A replay was asked for that cannot be: the message says what to change."""
+
+
+class StaleSelection(ReplayError):
+    """The chosen events differ from those that were looked at: run the dry run again."""
+
+
+class TooManyReplays(ReplayError):
+    """So many replays run already: wait until one is done, or cancel one."""

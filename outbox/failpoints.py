@@ -33,6 +33,7 @@ POINTS = frozenset(
         "before_publish",
         "published",
         "marked",
+        "replay_claimed",
     }
 )
 _armed: dict[str, tuple[Callable[[], None], float]] = {}

@@ -95,7 +95,6 @@ class Lane(models.Model):
     takeover_at = models.DateTimeField(null=True)
     takeover_by = models.TextField(null=True)  # noqa: DJ001
     solo_event_id = models.UUIDField(null=True)
-    solo_attempts = models.IntegerField(default=0)
 
     class Meta:
         managed = False

@@ -10,7 +10,7 @@ transaction and lock. PostgreSQL decides what happened; the sink only makes it f
 - The sink gets an event only after that commit was confirmed. It may get it twice (a holder that
   died is followed by one who publishes the slice again) and slices may overtake each other;
   receivers sort by ``seq``.
-- A failing sink pauses publishing, never recording.
+- A failing sink pauses publishing, never recording. What fails, and how: :mod:`outbox.handover`.
 
 Note [Who looks last]
 A message must not be overlooked by everybody. Each commit is followed by a nudge or a sweep, and
@@ -33,23 +33,24 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import groupby
 from time import monotonic
 from typing import Any
 
 import psycopg
+from django.utils import timezone
 
-from outbox import failpoints, sql
+from outbox import dead_letters, failpoints, slices, sql, takeover
 from outbox.conf import outbox_settings
 from outbox.errors import LaneMissing, RowsLost
+from outbox.handover import hand_over
 from outbox.log import LogRow
 from outbox.session import Session, relay_session
+from outbox.slices import Slice
 
 logger = logging.getLogger("outbox.relay")
 
 GATE = 0x6F757462  # "outb": the advisory lock class of the gates; the lane is the second key
 LOW_WATER_SLACK = 1_000  # ids; below it the low-water id is not worth a write of its own
-PUBLISH_BACKOFF_CAP_SECONDS = 30
 
 
 class Turn(Enum):
@@ -61,25 +62,12 @@ class Turn(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
-    """A stream whose published mark is below its head: ``after`` < seq <= ``last`` is due."""
-
-    stream: str
-    after: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
 class Round:
     turn: Turn
     rows: Sequence[LogRow] = ()
-    behind: Sequence[Behind] = ()
+    behind: Sequence[Slice] = ()
     number: int | None = None  # the lane's count of record rounds, after this one
     paused: bool = False
-
-    @property
-    def moved(self) -> bool:
-        return bool(self.rows or self.behind)
 
 
 def drain(lane: int, *, deadline: float) -> bool:
@@ -98,9 +86,12 @@ def drain(lane: int, *, deadline: float) -> bool:
             done = _record(session, lane)
             if done.turn is Turn.LEFT:
                 return False
-            if not done.paused:
-                _publish(session, lane, done)
-            if not done.moved and done.turn is Turn.HELD:  # Note [Who looks last]
+            # Before the sink is asked: its failures must not hide what can never be delivered.
+            dead_letters.judge(session.connection, done.rows, now=timezone.now())
+            handed_over = not done.paused and _publish(session, lane, done, deadline)
+            # What is behind and stays so is another's, or has to wait: it is no reason to go on.
+            moved = bool(done.rows) or (bool(done.behind) and handed_over)
+            if not moved and done.turn is Turn.HELD:  # Note [Who looks last]
                 return False
             if monotonic() >= deadline:
                 return True
@@ -109,7 +100,8 @@ def drain(lane: int, *, deadline: float) -> bool:
 def pending_lanes(*, min_age_seconds: float = 0) -> list[int]:
     """Return the lanes with a message at least this old, or with a slice that nobody publishes."""
     with relay_session() as session:
-        rows = session.connection.execute(sql.PENDING_LANES, {"age": min_age_seconds}).fetchall()
+        params = {"age": min_age_seconds, "lease": takeover.LEASE_SECONDS}
+        rows = session.connection.execute(sql.PENDING_LANES, params).fetchall()
     return [lane for (lane,) in rows]
 
 
@@ -142,9 +134,9 @@ def _record(session: Session, lane: int) -> Round:
         return Round(turn)
     failpoints.hit("lane_locked")
     round_, low_id, paused = lane_row
-    behind: list[Behind] = []
+    behind: list[Slice] = []
     if not paused and memory.round != round_:  # taken over, or my last slice was not published
-        behind = [Behind(*row) for row in connection.execute(sql.BEHIND, {"lane": lane}).fetchall()]
+        behind = slices.behind(connection, lane)
     found = connection.execute(
         sql.RECORD,
         {
@@ -183,76 +175,13 @@ def _take_lane(
     return Turn.WAITED, row
 
 
-# --- Publish ---------------------------------------------------------------------------------
-
-
-def _publish(session: Session, lane: int, done: Round) -> None:
-    """Hand over what is due and move the marks; a failing sink pauses the lane's publishing."""
-    connection, settings = session.connection, outbox_settings()
-    if not done.moved:
-        session.memory(lane).round = done.number
-        return
-    rows: Sequence[LogRow] = done.rows
-    marks = _slices(done.rows)
-    if done.behind:
-        marks += [(slice_.stream, slice_.after + 1, slice_.last) for slice_ in done.behind]
-        missed = sum(slice_.last - slice_.after for slice_ in done.behind)
-        if missed <= settings.push_rounds * settings.batch:
-            rows = [*_read_slices(connection, done.behind), *done.rows]
-            rows.sort(key=lambda row: (row.stream, row.seq))
-        else:  # long ago in the eyes of a live client, which has read it from the log by now
-            logger.warning("Backlog not pushed", extra={"lane": lane, "events": missed})
-    try:
-        failpoints.hit("before_publish")
-        if rows:
-            settings.deliver(rows)
-    except Exception:
-        (failures,) = _one(
-            connection, sql.PAUSE_PUBLISHING, {"lane": lane, "cap": PUBLISH_BACKOFF_CAP_SECONDS}
-        )
-        # The sink logs its own reason; one traceback per outage is enough here.
-        logger.warning(
-            "Publishing paused", extra={"lane": lane, "failures": failures}, exc_info=failures == 1
-        )
-        return
-    failpoints.hit("published")
-    _mark(connection, marks)
-    failpoints.hit("marked")
-    if done.behind:
-        connection.execute(sql.RESUME_PUBLISHING, {"lane": lane})
+def _publish(session: Session, lane: int, done: Round, deadline: float) -> bool:
+    """Hand over what is due; return whether the marks are at the heads as this session knows."""
+    due = bool(done.rows or done.behind)
+    if due and not hand_over(session.connection, lane, done.rows, done.behind, deadline=deadline):
+        return False
     session.memory(lane).round = done.number
-
-
-def _read_slices(connection: psycopg.Connection, behind: Sequence[Behind]) -> list[LogRow]:
-    bounds = {
-        "names": [slice_.stream for slice_ in behind],
-        "afters": [slice_.after for slice_ in behind],
-        "lasts": [slice_.last for slice_ in behind],
-    }
-    return [LogRow(*row) for row in connection.execute(sql.READ_SLICES, bounds).fetchall()]
-
-
-def _mark(connection: psycopg.Connection, marks: list[tuple[str, int, int]]) -> None:
-    # A missed slice and the new one of a stream adjoin: one mark, from the first to the last.
-    joined: dict[str, tuple[int, int]] = {}
-    for stream, first, last in marks:
-        low, high = joined.get(stream, (first, last))
-        joined[stream] = (min(low, first), max(high, last))
-    bounds = {
-        "names": list(joined),
-        "firsts": [first for first, _ in joined.values()],
-        "lasts": [last for _, last in joined.values()],
-    }
-    connection.execute(sql.MARK_PUBLISHED, bounds)
-
-
-def _slices(rows: Sequence[LogRow]) -> list[tuple[str, int, int]]:
-    """Return (stream, first seq, last seq) of ``rows``, which are ordered by stream and seq."""
-    slices = []
-    for stream, group in groupby(rows, key=lambda row: row.stream):
-        members = list(group)
-        slices.append((stream, members[0].seq, members[-1].seq))
-    return slices
+    return True
 
 
 def _last_result(cursor: psycopg.Cursor) -> Any:

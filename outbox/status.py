@@ -15,6 +15,7 @@ class LaneStatus:
     low_id: int
     publish_failures: int
     paused: bool
+    why: str | None  # who stopped its publishing and what for, or what the sink said last
     pending: int  # messages not recorded, counted up to COUNT_LIMIT
     oldest_seconds: float | None  # age of the oldest of them
     streams: int

@@ -14,7 +14,7 @@ INSERT INTO outbox_lane (lane) SELECT generate_series(0, outbox_lanes() - 1)
 ON CONFLICT (lane) DO UPDATE SET round = 0, low_id = 0, mark_id = 0, mark_xid = NULL,
   publish_failures = 0, publish_after = NULL, publish_error = NULL, paused_at = NULL,
   paused_by = NULL, pause_reason = NULL, takeover_at = NULL, takeover_by = NULL,
-  solo_event_id = NULL, solo_attempts = 0
+  solo_event_id = NULL
 """
 
 

@@ -143,6 +143,8 @@ OUTBOX = {
     "lanes": 8,
     "batch": 500,
     "sink": "apps.noc.broadcast.deliver",
+    "judge": "apps.noc.feed.wire.fault_of",
+    "moved_on": "apps.helpdesk.moved_on.moved_on",
     "waker": "worker.wake.nudge",
 }
 

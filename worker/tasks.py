@@ -7,11 +7,12 @@ from typing import Any
 from django.utils import timezone
 
 from apps.noc.receipts import store
-from outbox import epoch, heartbeat, partitions, relay
+from outbox import epoch, heartbeat, partitions, relay, replay, retention
 from outbox.conf import outbox_settings
 from worker import wake
 from worker.app import app
 
+FORGET_SECONDS = 30  # what is left over is for the next run
 DRAIN_SECONDS = 20  # a longer backlog goes on in the next task, so that lanes share the workers
 
 
@@ -31,6 +32,14 @@ def sweep(self: Any) -> None:
         heartbeat.beat(heartbeat.SWEEP)
     if lanes := relay.pending_lanes():
         wake.send(lanes)
+    if replay.due():
+        advance_replays.delay()
+
+
+@app.task(name="outbox.advance_replays", ignore_result=True, expires=2)
+def advance_replays() -> None:
+    """Send what the running replays' rates allow. Safe to repeat: one process steps at a time."""
+    replay.step()
 
 
 @app.task(name="outbox.verify_log", ignore_result=True, expires=60)
@@ -42,9 +51,15 @@ def verify_log() -> None:
 
 @app.task(name="outbox.maintain_partitions", ignore_result=True, expires=600)
 def maintain_partitions() -> None:
-    """Make the log's partitions ahead; drop what is older than it is kept. Safe to repeat."""
-    now = timezone.now()
-    partitions.ensure_ahead(now=now)
+    """Make the log's partitions ahead. Safe to repeat."""
+    partitions.ensure_ahead(now=timezone.now())
+
+
+@app.task(name="outbox.forget", ignore_result=True, expires=600)
+def forget() -> None:
+    """Let go of what is older than it is kept, within a time budget. Safe to repeat."""
+    now, deadline = timezone.now(), monotonic() + FORGET_SECONDS
     partitions.drop_old(now=now)
-    # Receipts of events that are gone; the rest of a large number is for the next hour.
-    store.forget(before=now - timedelta(days=outbox_settings().keep_days))
+    retention.forget_failures(now=now, deadline=deadline)
+    before = now - timedelta(days=outbox_settings().keep_days)  # receipts of events that are gone
+    retention.in_batches(lambda limit: store.forget(before=before, limit=limit), deadline=deadline)

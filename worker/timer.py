@@ -13,8 +13,9 @@ from time import monotonic
 from typing import Any
 
 from celery.signals import worker_init, worker_shutdown
+from django.db import connections
 
-from outbox import heartbeat, relay
+from outbox import heartbeat, relay, replay
 from outbox.session import close_session
 
 logger = logging.getLogger("worker.timer")
@@ -23,6 +24,7 @@ PERIOD_SECONDS = 1.0
 # Younger messages are on their way by a nudge. With the period, what nobody nudged for (a change of
 # rights in SQL, say) is relayed within 1.7 s.
 OVERDUE_SECONDS = 0.5
+REPLAY_SECONDS = 0.5  # beat's sweeps start the others
 DRAIN_SECONDS = 2.0  # then the others' turn; also how long a fork may have to wait
 
 # The pool forks children from this process at any time. A fork while the thread holds a lock (of
@@ -48,6 +50,9 @@ class Timer(threading.Thread):
             heartbeat.beat(heartbeat.TIMER)
             for lane in relay.pending_lanes(min_age_seconds=OVERDUE_SECONDS):
                 relay.drain(lane, deadline=monotonic() + DRAIN_SECONDS)
+            if replay.due():
+                replay.step(seconds=REPLAY_SECONDS)
+                connections.close_all()  # this thread ends no requests, which would do it
         except Exception:
             if not self._failing:
                 logger.exception("The timer cannot drain; it goes on trying")

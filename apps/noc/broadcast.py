@@ -8,6 +8,7 @@ handlers like ``ticket_updated`` works; several are one ``noc_events`` message w
 
 This is a hint that makes delivery fast. The log is the truth: whatever is lost here, the feed reads
 from there. So nothing is tried twice: a failure is raised to the relay, which knows when to go on.
+What went to which group is returned to the relay, which keeps it as the audit trail of the log.
 """
 
 import logging
@@ -23,6 +24,8 @@ from redis import RedisError
 from apps.noc.feed import wire
 from apps.noc.publisher import publisher_of
 from apps.tenancy.triggers import ACCESS_CHANGED, ACCESS_STREAM
+from outbox.conf import Targets
+from outbox.errors import TransportDown
 from outbox.log import LogRow
 
 logger = logging.getLogger(__name__)
@@ -31,33 +34,34 @@ CHUNK_EVENTS = 100
 CHUNK_BYTES = 64 * 1024  # of text; one message stays far from any buffer limit of Redis
 
 Message = dict[str, Any]
+_Targets = defaultdict[str, dict[str, list[int]]]
 _STREAM = "tenant:"
 _CONCERNED = {"user_id": int, "tenant_id": int, "session": str}
 
 
-def deliver(rows: Sequence[LogRow]) -> None:
+def deliver(rows: Sequence[LogRow]) -> Targets:
     """
-    Send rows of the log to their groups: one pipeline for all of them.
+    Send rows of the log to their groups: one pipeline for all of them; return what went where.
 
     Rows of a stream that is neither a tenant's nor that of access have no viewers: they are passed
     over.
 
     Raises:
-        redis.RedisError, OSError: the layer could not be reached; none or some were sent.
+        TransportDown: the layer could not be reached; none or some were sent.
     """
-    messages = list(_messages(rows))
+    targets: _Targets = defaultdict(dict)
+    messages = list(_messages(rows, targets))
     if not messages:
-        return
+        return targets
     try:
         _send(messages)
     except (RedisError, OSError) as error:
-        logger.error(
-            "Failed to broadcast ticket update",
-            extra={**_span(rows), "error": f"{type(error).__name__}: {error}"},
-        )
-        raise
+        reason = f"{type(error).__name__}: {error}"
+        logger.error("Failed to broadcast ticket update", extra={**_span(rows), "error": reason})
+        raise TransportDown(f"the channel layer failed, {reason}") from error
     if any(row.type == "ticket_updated" for row in rows):
         logger.info("Ticket update broadcast sent", extra=_span(rows))
+    return targets
 
 
 def _send(messages: list[tuple[str, Message]]) -> None:
@@ -74,24 +78,40 @@ async def _group_send(layer: Any, messages: list[tuple[str, Message]]) -> None:
         await layer.group_send(group, message)
 
 
-def _messages(rows: Sequence[LogRow]) -> Iterator[tuple[str, Message]]:
-    """Yield ``(group, message)``; within a group in the order of the rows."""
+def _messages(rows: Sequence[LogRow], targets: _Targets) -> Iterator[tuple[str, Message]]:
+    """Yield ``(group, message)``, within a group in the order of the rows; fill ``targets``."""
     groups: defaultdict[str, list[Message]] = defaultdict(list)
     for row in rows:
         if row.stream == ACCESS_STREAM:
-            yield from _access_messages(row)
+            for group, message in _access_messages(row):
+                _note(targets, row, group)
+                yield group, message
         if not row.stream.startswith(_STREAM):
             continue
         message, sites = wire.layer_message(row)
-        groups[f"noc_tenant_{row.stream[len(_STREAM) :]}"].append(message)
-        for site_id in sites:
-            groups[f"noc_site_{site_id}"].append(message)
+        for group in (
+            f"noc_tenant_{row.stream[len(_STREAM) :]}",
+            *(f"noc_site_{site_id}" for site_id in sites),
+        ):
+            groups[group].append(message)
+            _note(targets, row, group)
     for group, events in groups.items():
         for chunk in _chunks(events):
             if len(chunk) == 1:
                 yield group, chunk[0]
             else:
                 yield group, {"type": "noc_events", "events": chunk}
+
+
+def _note(targets: _Targets, row: LogRow, group: str) -> None:
+    """Count the event for the group: first and last seq, and how many between them went there."""
+    slices = targets[row.stream]
+    if group in slices:
+        slice_ = slices[group]
+        slice_[1] = row.seq
+        slice_[2] += 1
+    else:
+        slices[group] = [row.seq, row.seq, 1]
 
 
 def _access_messages(row: LogRow) -> Iterator[tuple[str, Message]]:

@@ -2,7 +2,7 @@
 
 -- Why a lane's publishing rests: after failures (publish_…), or because somebody stopped it (paused_…).
 -- takeover_… is the mark of who publishes a slice that another left behind, see Note [Crashes] in
--- outbox/relay.py; solo_… counts the attempts at one event alone.
+-- outbox/takeover.py; solo_event_id is the event that it hands over alone at present.
 ALTER TABLE outbox_lane
   ADD COLUMN publish_error text,
   ADD COLUMN paused_at timestamptz,
@@ -10,8 +10,7 @@ ALTER TABLE outbox_lane
   ADD COLUMN pause_reason text,
   ADD COLUMN takeover_at timestamptz,
   ADD COLUMN takeover_by text,
-  ADD COLUMN solo_event_id uuid,
-  ADD COLUMN solo_attempts integer NOT NULL DEFAULT 0;
+  ADD COLUMN solo_event_id uuid;
 
 -- One row per use of pause, resume and skip.
 CREATE TABLE outbox_lane_action (
@@ -111,6 +110,12 @@ BEGIN
 END $$;
 CREATE TRIGGER outbox_keep_attempt BEFORE UPDATE OR DELETE ON outbox_attempt
   FOR EACH ROW EXECUTE FUNCTION outbox_keep_attempt();
+
+-- How often handing over failed, by kind; never falls.
+CREATE TABLE outbox_failure_count (
+  kind text PRIMARY KEY,
+  total bigint NOT NULL
+) WITH (fillfactor = 50);
 
 -- Who replayed or discarded what, and how far it is. Only the progress moves.
 CREATE TABLE outbox_replay (

@@ -239,6 +239,8 @@ class HandDrainer:
                 "names": [self.rows[0].stream],
                 "firsts": [self.rows[0].seq],
                 "lasts": [self.rows[-1].seq],
+                "sent": "[]",
+                "worker": "by hand",
             },
         )
 

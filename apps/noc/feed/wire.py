@@ -65,6 +65,16 @@ FIELDS: dict[str, dict[str, Kinds]] = {
     },
     FAILED: {"event_type": _str},
 }
+_STREAM = "tenant:"
+_NAMES = {
+    int: "an integer",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
 _CHECKS = {name: tuple(spec.items()) for name, spec in FIELDS.items()}
 _MISSING = object()
 _BIGGEST = 2**63  # what the layer's serialiser can carry
@@ -211,6 +221,36 @@ def utc(moment: datetime) -> str:
 def dumps(value: Mapping[str, Any]) -> str:
     """Return compact JSON; raises ``ValueError`` for a number that JSON has not."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def fault_of(row: LogRow) -> str | None:
+    """
+    Return why the row can never be a frame, ``None`` when it can: what the relay files.
+
+    Streams that no client follows have no frames, so nothing is wrong with their rows.
+    """
+    if not row.stream.startswith(_STREAM) or _judged(row)[0] != FAILED:
+        return None
+    return _fault(row.type, row.payload)
+
+
+def _fault(name: str, payload: Any) -> str:
+    """Say what is wrong with a payload that ``_fields`` refuses; no value of it is quoted."""
+    checks = _CHECKS.get(name)
+    if checks is None or name == FAILED:
+        return f"the type {name!r} is unknown to this release"
+    if not isinstance(payload, Mapping):
+        return f"the payload of {name} is {_NAMES[type(payload)]}, not an object"
+    for key, kinds in checks:
+        if key not in payload:
+            return f"{name} lacks the key {key!r}"
+        value = payload[key]
+        if type(value) not in kinds:
+            wanted = " or ".join(sorted(_NAMES[kind] for kind in kinds))
+            return f"{name} has {_NAMES[type(value)]} as {key!r}, not {wanted}"
+        if type(value) in (int, float) and _fields(name, {**payload, key: 0}) is not None:
+            return f"{name} has a number out of range as {key!r}"
+    return f"the fields of {name} are larger than {MAX_BYTES:,} bytes"
 
 
 def _judged(row: LogRow) -> tuple[str, dict[str, Any]]:

@@ -40,7 +40,9 @@ class Command(BaseCommand):
     def _print(self, lanes: list[status.LaneStatus]) -> None:
         self.stdout.write(f"{'lane':>4} {'pending':>8} {'oldest s':>9} {'unpublished':>11}  state")
         for lane in lanes:
-            state = f"paused after {lane.publish_failures} failures" if lane.paused else "ok"
+            state = "paused" if lane.paused else "failing" if lane.publish_failures else "ok"
+            state += f" ({lane.publish_failures} failures)" if lane.publish_failures else ""
+            state += f": {lane.why}" if lane.why else ""
             age = f"{lane.oldest_seconds:.1f}" if lane.oldest_seconds is not None else "-"
             self.stdout.write(
                 f"{lane.lane:>4} {lane.pending:>8} {age:>9} {lane.unpublished:>11}  {state}"

@@ -1,0 +1,71 @@
+"""Errors and tracebacks without secrets: what is kept for months must not hold a password."""
+
+import re
+import traceback
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+
+ERROR_LENGTH = 1_000  # characters
+TRACEBACK_LENGTH = 16_000
+GONE = "[removed]"
+
+_IN_URL = re.compile(r"(?<=://)[^/\s:@'\"]*:[^@\s/'\"]*(?=@)")
+_NAMED = re.compile(
+    r"""(?ix)
+    \b([a-z0-9_-]*(?:password|passwd|secret|token|api[_-]?key|authorization|cookie|session[_-]?key)
+    [a-z0-9_-]*["']?\s*(?:=|:|\ is\ )\s*)
+    (?:(?:token|bearer|basic)\s+)?
+    (?:"[^"\n]*"|'[^'\n]*'|[^\s,;&)}\]]+)
+    """
+)
+_SECRET_SETTING = re.compile(r"SECRET|PASSWORD|TOKEN|API_KEY|_KEY$")
+_SHORTEST = 6  # characters; a shorter value stands in innocent words
+
+
+def error_text(error: BaseException) -> str:
+    """Return ``Type: message`` of ``error``, at most 1,000 characters, without secrets."""
+    return cleaned(f"{type(error).__name__}: {error}")[:ERROR_LENGTH]
+
+
+def traceback_text(error: BaseException) -> str:
+    """Return the traceback of ``error`` without secrets; of a very long one the two ends."""
+    text = cleaned("".join(traceback.format_exception(error)))
+    if len(text) <= TRACEBACK_LENGTH:
+        return text
+    half = TRACEBACK_LENGTH // 2
+    return f"{text[:half]}\n…\n{text[-half:]}"
+
+
+def cleaned(text: str) -> str:
+    """Return ``text`` without what looks like a credential, and what PostgreSQL cannot store."""
+    for value in _values():
+        text = text.replace(value, GONE)
+    text = _IN_URL.sub(GONE, text)
+    text = _NAMED.sub(rf"\1{GONE}", text)
+    return text.encode("utf-8", "replace").decode().replace("\x00", "?")
+
+
+@lru_cache(maxsize=1)
+def _values() -> tuple[str, ...]:
+    """Return the secrets that the settings hold, longest first."""
+    found: set[str] = {place.get("PASSWORD") or "" for place in settings.DATABASES.values()}
+    for name in dir(settings):
+        if not name.isupper():
+            continue
+        value: Any = getattr(settings, name, None)
+        if isinstance(value, str):
+            if _SECRET_SETTING.search(name):
+                found.add(value)
+            elif url := re.search(r"://[^/\s:@]*:([^@\s/]+)@", value):
+                found.add(url[1])
+    return tuple(sorted((each for each in found if len(each) >= _SHORTEST), key=len, reverse=True))
+
+
+def _forget(**_: object) -> None:
+    _values.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="outbox.redaction")
