@@ -106,11 +106,17 @@ def database_url() -> str:
 
 
 class Sink:
-    """Where the relay delivers: remembers every row, fails or waits when told to."""
+    """
+    Where the relay delivers: remembers every row, fails or waits when told to.
+
+    ``refuses``: the names of changes at which it fails. Each try is kept, also those that fail.
+    """
 
     def __init__(self) -> None:
         self.calls: list[list[LogRow]] = []
+        self.tries: list[list[LogRow]] = []
         self.error: Exception | None = None
+        self.refuses: set[str] = set()
         self.holding: str | None = None  # the drainer whose deliveries wait
         self.reached = threading.Event()
         self.go = threading.Event()
@@ -120,8 +126,12 @@ class Sink:
             self.holding = None
             self.reached.set()
             assert self.go.wait(DEADLINE_SECONDS)
+        self.tries.append(list(rows))
         if self.error is not None:
             raise self.error
+        for row in rows:
+            if row.payload.get("name") in self.refuses:
+                raise ValueError(f"cannot take '{row.payload['name']}' of {row.seq}")
         self.calls.append(list(rows))
 
     @contextmanager
@@ -151,8 +161,16 @@ class Sink:
 _sink = Sink()
 
 
-def deliver(rows: Sequence[LogRow]) -> None:
-    _sink.deliver(rows)
+def deliver(rows: Sequence[LogRow]) -> Any:
+    return _sink.deliver(rows)
+
+
+def judge(row: LogRow) -> str | None:
+    """Find fault with what says so of itself; fails at what asks for that."""
+    fault: str | None = row.payload.get("fault")
+    if fault == "fail":
+        raise RuntimeError("the judge fails")
+    return fault
 
 
 nudges: list[Any] = []
@@ -338,6 +356,14 @@ class Bench:
     def hand_drainer(self, lane: int = LANE) -> HandDrainer:
         return HandDrainer(self.connect(), lane)
 
+    def record_only(self, lane: int = LANE) -> None:
+        """Record what is there, as a drainer does that dies before it publishes."""
+        hand = self.hand_drainer(lane)
+        hand.lock()
+        hand.record()
+        hand.commit()
+        hand.die()
+
     def one(self, query: str, *params: Any) -> Any:
         """Return the first column of the first row."""
         return self.admin.execute(query, params).fetchall()[0][0]
@@ -443,6 +469,7 @@ class Bench:
 @pytest.fixture
 def outbox(database: None, settings: Any) -> Iterator[None]:
     """The outbox with a sink and a waker that only remember."""
+    vars(_sink).clear()  # a test may have replaced a method
     _sink.__init__()  # type: ignore[misc]
     nudges.clear()
     settings.OUTBOX = {

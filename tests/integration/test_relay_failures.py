@@ -1,0 +1,561 @@
+"""What fails, and what is made of it: an outage blames nobody, an event dies with its story."""
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import transaction
+
+import outbox
+from outbox import controls, status
+from outbox.dead_letters import fingerprint
+from outbox.errors import LaneMissing, TransportDown
+from outbox.models import Attempt, DeadLetter, LaneAction
+from outbox.takeover import LEASE_SECONDS
+from tests.integration import outbox_fixtures
+from tests.integration.outbox_fixtures import LANE, STREAM, Bench
+
+JUDGE = f"{outbox_fixtures.__name__}.judge"
+
+
+@pytest.fixture
+def names(bench: Bench) -> Any:
+    """Write changes and return their names in order."""
+
+    def write(count: int) -> list[str]:
+        before = len(bench.log())
+        bench.write(*bench.tickets(count))
+        bench.record_only()
+        return [name for _, name in bench.log()[before:]]
+
+    return write
+
+
+def marks(bench: Bench) -> tuple[int, int]:
+    return bench.all("SELECT last_seq, published_seq FROM outbox_stream WHERE name = %s", STREAM)[0]
+
+
+def counts(bench: Bench) -> dict[str, int]:
+    return dict(bench.all("SELECT kind, total FROM outbox_failure_count"))
+
+
+def publish(*faults: str | None) -> None:
+    with transaction.atomic():
+        for number, fault in enumerate(faults):
+            payload = {"name": f"n{number}"} | ({"fault": fault} if fault else {})
+            outbox.publish("said", stream=STREAM, subject="it:1", payload=payload)
+
+
+class TestTransport:
+    @pytest.mark.parametrize("error", [TransportDown("away"), ConnectionError("away")])
+    def test_that_is_away_for_long_blames_no_event(self, bench, error):
+        bench.write(*bench.tickets(20))
+        bench.sink.error = error
+        drainer = bench.drainer()
+        for _ in range(70):  # 30 minutes at the longest pause
+            drainer.drain()
+            bench.resume()
+        bench.write(*bench.tickets(3))
+        drainer.drain()
+        bench.sink.error = None
+        bench.resume()
+        drainer.drain()
+
+        assert marks(bench) == (23, 23)
+        assert not DeadLetter.objects.exists()
+        assert not Attempt.objects.exists()
+        assert counts(bench) == {"transport": 71}
+        assert [row.seq for row in bench.sink.rows] == list(range(1, 24))
+
+    def test_pauses_the_lane_and_says_why_without_secrets(self, bench):
+        bench.write(*bench.tickets(1))
+        bench.sink.error = TransportDown("redis://user:hunter22@host refused, password=hunter22")
+        bench.drainer().drain()
+
+        (lane,) = [lane for lane in status.lanes() if lane.paused]
+        assert lane.lane == LANE
+        assert lane.why == "TransportDown: redis://[removed]@host refused, password=[removed]"
+
+    def test_that_fails_in_the_middle_of_single_events_blames_none(self, bench):
+        bench.write(*bench.tickets(4))
+        fails_at(bench, 2, TransportDown("away"), batch=ValueError("a batch"))
+        bench.drainer().drain()
+
+        assert not DeadLetter.objects.exists()
+        assert marks(bench) == (4, 0)
+        bench.sink.deliver = type(bench.sink).deliver.__get__(bench.sink)
+        bench.resume()
+        bench.drainer().drain()
+        assert marks(bench) == (4, 4)
+
+
+def fails_at(bench: Bench, seq: int, error: Exception, *, batch: Exception) -> None:
+    """Let the sink raise ``batch`` for several rows, and ``error`` for the one with this seq."""
+
+    def deliver(rows: Any) -> None:
+        if len(rows) > 1:
+            raise batch
+        if rows[0].seq == seq:
+            raise error
+        bench.sink.calls.append(list(rows))
+
+    bench.sink.deliver = deliver
+
+
+class TestBrokenSink:
+    """It fails at everything, by an error of its own making: no event is to blame."""
+
+    def test_that_takes_nothing_pauses_the_lane(self, bench):
+        bench.write(*bench.tickets(3))
+        bench.sink.error = KeyError("a bug")
+        drainer = bench.drainer()
+        for _ in range(5):
+            drainer.drain()
+            bench.resume()
+
+        assert not DeadLetter.objects.exists()
+        assert not Attempt.objects.exists()
+        assert counts(bench) == {"sink": 5}
+        assert marks(bench) == (3, 0)
+
+    def test_is_told_by_an_event_that_it_took_before(self, bench):
+        bench.write(*bench.tickets(2))
+        drainer = bench.drainer()
+        drainer.drain()
+        bench.write(*bench.tickets(1))
+        bench.sink.error = KeyError("a bug")
+        drainer.drain()
+
+        assert not DeadLetter.objects.exists()
+        assert [row.seq for row in bench.sink.tries[-1]] == [2]  # asked last
+        bench.sink.error = None
+        bench.resume()
+        drainer.drain()
+        assert marks(bench) == (3, 3)
+
+
+class TestSinkError:
+    def test_of_one_event_makes_one_dead_letter_and_the_others_pass_first(self, bench, names):
+        written = names(400)
+        bad = written[200]
+        bench.sink.refuses = {bad}
+        bench.drainer().drain()
+
+        (letter,) = DeadLetter.objects.all()
+        assert (letter.seq, letter.reason, letter.attempts) == (201, "sink_error", 3)
+        assert letter.payload["name"] == bad
+        assert letter.error == f"ValueError: cannot take '{bad}' of 201"
+        assert marks(bench) == (400, 400)
+        passed = sorted(row.seq for row in bench.sink.rows)
+        assert passed == [seq for seq in range(1, 401) if seq != 201]
+        alone = [try_[0].seq for try_ in bench.sink.tries if len(try_) == 1]
+        assert alone.count(201) == 3
+        # Whoever shared its batch was through before it was tried again.
+        assert alone[-2:] == [201, 201]
+
+    def test_keeps_each_attempt_with_time_worker_duration_error_and_traceback(self, bench, names):
+        bench.sink.refuses = {names(3)[1]}
+        bench.drainer().drain()
+
+        attempts = list(Attempt.objects.order_by("id"))
+        assert [attempt.number for attempt in attempts] == [1, 2, 3]
+        assert {attempt.event_id for attempt in attempts} == {DeadLetter.objects.get().event_id}
+        for attempt in attempts:
+            assert attempt.duration_ms is not None
+            assert attempt.worker.count(":") == 1
+            assert attempt.traceback.startswith("Traceback (most recent call last)")
+            assert "cannot take" in attempt.traceback
+        assert counts(bench) == {"sink_error": 3}
+
+    def test_of_a_single_event_is_told_from_a_broken_sink_by_one_that_passed_before(
+        self, bench, names
+    ):
+        names(1)
+        drainer = bench.drainer()
+        drainer.drain()
+        bench.sink.refuses = {names(1)[0]}
+        drainer.drain()
+
+        assert DeadLetter.objects.get().seq == 2
+        assert marks(bench) == (2, 2)
+
+    def test_that_passes_later_leaves_attempts_and_no_dead_letter(self, bench, names):
+        bad = names(3)[1]
+        bench.sink.refuses = {bad}
+        send = bench.sink.deliver
+
+        def deliver(rows: Any) -> None:
+            if len(rows) == 1 and len([t for t in bench.sink.tries if len(t) == 1]) >= 3:
+                bench.sink.refuses = set()
+            send(rows)
+
+        bench.sink.deliver = deliver
+        bench.drainer().drain()
+
+        assert not DeadLetter.objects.exists()
+        assert Attempt.objects.count() == 1
+        assert sorted(row.seq for row in bench.sink.rows) == [1, 2, 3]
+
+    def test_of_many_events_is_one_cause(self, bench, names):
+        written = names(10)
+        bench.sink.refuses = set(written[2:9])
+        bench.drainer().drain()
+
+        assert DeadLetter.objects.count() == 7
+        assert len(set(DeadLetter.objects.values_list("fingerprint", flat=True))) == 1
+
+    def test_is_filed_once_though_its_holder_died_before_the_mark(self, bench, names):
+        bench.sink.refuses = {names(3)[1]}
+        bench.drainer().drain()
+        bench.admin.execute("UPDATE outbox_stream SET published_seq = 0")
+        bench.drainer().drain()
+
+        assert DeadLetter.objects.count() == 1
+        assert Attempt.objects.count() == 3
+        assert marks(bench) == (3, 3)
+
+
+class TestPoison:
+    def test_makes_one_dead_letter_with_the_row_as_it_is_and_is_delivered_in_its_place(self, bench):
+        bench.configure(judge=JUDGE)
+        publish(*[None] * 500, "it lacks a key", *[None] * 499)
+        bench.drainer().drain()
+
+        (letter,) = DeadLetter.objects.all()
+        assert (letter.seq, letter.reason, letter.error) == (501, "poison", "it lacks a key")
+        assert (letter.attempts, letter.state, letter.type) == (1, "dead", "said")
+        assert letter.payload == {"name": "n500", "fault": "it lacks a key"}
+        assert letter.sink == bench.settings.OUTBOX["sink"]
+        (attempt,) = Attempt.objects.all()
+        assert (attempt.reason, attempt.event_id) == ("poison", letter.event_id)
+        # It delays nobody: the rounds are those of any thousand events.
+        assert [len(call) for call in bench.sink.calls] == [500, 500]
+
+    def test_is_filed_while_nothing_can_be_published(self, bench):
+        bench.configure(judge=JUDGE)
+        bench.pause()
+        publish(None, "it is too large")
+        bench.drainer().drain()
+
+        assert DeadLetter.objects.get().seq == 2
+        assert marks(bench) == (2, 0)
+
+    def test_is_filed_though_its_recorder_died_at_once(self, bench):
+        bench.configure(judge=JUDGE)
+        publish(None, "it lacks a key")
+        bench.record_only()
+        assert not DeadLetter.objects.exists()
+        bench.drainer().drain()
+
+        assert DeadLetter.objects.get().seq == 2
+
+    def test_is_filed_in_a_backlog_that_nobody_pushes(self, bench):
+        bench.configure(judge=JUDGE, batch=2, push_rounds=3)
+        publish(*[None] * 8, "it lacks a key", *[None] * 8)
+        bench.record_only()
+        bench.drainer().drain()
+
+        assert DeadLetter.objects.get().seq == 9
+        assert bench.sink.calls == []
+        assert marks(bench) == (17, 17)
+
+    def test_is_what_the_judge_fails_at(self, bench):
+        bench.configure(judge=JUDGE)
+        publish("fail", None)
+        bench.drainer().drain()
+
+        letter = DeadLetter.objects.get()
+        assert letter.error == "it could not be judged: RuntimeError: the judge fails"
+        assert marks(bench) == (2, 2)
+
+    def test_keeps_a_payload_of_any_size_and_a_number_of_any_digits(self, bench):
+        bench.configure(judge=JUDGE)
+        digits = "123456789012345678901234567890.5"
+        bench.admin.execute(
+            "INSERT INTO outbox_message (lane, stream, type, subject, payload) VALUES (%s, %s,"
+            " 'said', 'it:1', jsonb_build_object('fault', 'big', 'n', %s::numeric,"
+            " 'text', repeat('x', 2000000)))",
+            [LANE, STREAM, digits],
+        )
+        bench.drainer().drain()
+
+        kept = bench.one("SELECT payload->>'n' FROM outbox_dead_letter")
+        assert kept == digits
+        assert bench.one("SELECT length(payload->>'text') FROM outbox_dead_letter") == 2_000_000
+
+
+class TestCrash:
+    """A holder that died leaves its mark; ``old`` makes one look as if it was left long ago."""
+
+    def old(self, bench: Bench, event_id: Any = None) -> None:
+        bench.admin.execute(
+            "UPDATE outbox_lane SET takeover_at = clock_timestamp() - make_interval(secs => %s),"
+            " takeover_by = 'host:1', solo_event_id = %s WHERE lane = %s",
+            [LEASE_SECONDS + 1, event_id, LANE],
+        )
+
+    def event_id(self, bench: Bench, seq: int) -> Any:
+        return bench.one("SELECT event_id FROM event_log WHERE seq = %s", seq)
+
+    def test_of_a_holder_is_followed_by_one_push_of_all(self, bench, names):
+        names(5)
+        bench.drainer().drain()
+
+        assert [len(call) for call in bench.sink.calls] == [5]
+        assert bench.all(
+            "SELECT takeover_at, takeover_by FROM outbox_lane WHERE lane = %s", LANE
+        ) == [(None, None)]
+
+    def test_of_the_next_holder_too_is_followed_by_one_event_at_a_time(self, bench, names):
+        names(4)
+        self.old(bench)
+        bench.write(*bench.tickets(2))
+        bench.drainer().drain()
+
+        # What is new goes first: it must not wait for what may kill this process too.
+        assert [[row.seq for row in call] for call in bench.sink.calls] == [
+            [5, 6], [1], [2], [3], [4]
+        ]  # fmt: skip
+        assert marks(bench) == (6, 6)
+        assert not Attempt.objects.exists()
+
+    def test_is_noted_before_the_event_is_handed_over(self, bench, names):
+        names(3)
+        self.old(bench)
+        seen = []
+        send = bench.sink.deliver
+
+        def deliver(rows: Any) -> None:
+            seen.append(bench.one("SELECT solo_event_id FROM outbox_lane WHERE lane = %s", LANE))
+            send(rows)
+
+        bench.sink.deliver = deliver
+        bench.drainer().drain()
+
+        assert seen == [self.event_id(bench, seq) for seq in (1, 2, 3)]
+
+    def test_at_one_event_is_counted_and_kills_it_the_third_time(self, bench, names):
+        names(4)
+        killer = self.event_id(bench, 3)
+        for number in (1, 2):
+            self.old(bench, killer)
+            bench.drainer().drain()
+            bench.admin.execute("UPDATE outbox_stream SET published_seq = 0")
+            assert Attempt.objects.filter(reason="crash").count() == number
+            assert not DeadLetter.objects.exists()
+        self.old(bench, killer)
+        bench.sink.calls.clear()
+        bench.drainer().drain()
+
+        letter = DeadLetter.objects.get()
+        assert (letter.seq, letter.reason, letter.attempts) == (3, "crash", 3)
+        assert [a.number for a in Attempt.objects.order_by("id")] == [1, 2, 3]
+        assert {a.worker for a in Attempt.objects.all()} == {"host:1"}
+        assert {a.duration_ms for a in Attempt.objects.all()} == {None}
+        assert [row.seq for row in bench.sink.rows] == [1, 2, 4]
+        assert marks(bench) == (4, 4)
+        assert counts(bench) == {"crash": 3}
+
+    def test_is_not_what_a_living_process_saw_fail(self, bench, names):
+        names(3)
+        self.old(bench)
+        bench.sink.error = TransportDown("away")
+        bench.drainer().drain()
+
+        assert bench.all(
+            "SELECT takeover_at, solo_event_id FROM outbox_lane WHERE lane = %s", LANE
+        ) == [(None, None)]
+        bench.sink.error = None
+        bench.resume()
+        bench.drainer().drain()
+        assert not Attempt.objects.exists()
+        assert marks(bench) == (3, 3)
+
+    def test_is_not_assumed_while_the_mark_is_fresh(self, bench, names):
+        names(3)
+        bench.admin.execute(
+            "UPDATE outbox_lane SET takeover_at = clock_timestamp() WHERE lane = %s", [LANE]
+        )
+        bench.write(*bench.tickets(2))
+        drainer = bench.drainer()
+        assert drainer.drain() is False  # and does not spin
+
+        assert [row.seq for row in bench.sink.rows] == [4, 5]
+        assert marks(bench) == (5, 0)
+        self.old(bench)
+        drainer.drain()
+        assert marks(bench) == (5, 5)
+
+    def test_leaves_to_the_other_who_took_over_from_a_slow_holder(self, bench, names):
+        names(3)
+        self.old(bench)
+        send = bench.sink.deliver
+
+        def deliver(rows: Any) -> None:
+            send(rows)
+            if rows[0].seq == 2:
+                bench.admin.execute(
+                    "UPDATE outbox_lane SET takeover_at = clock_timestamp(),"
+                    " takeover_by = 'other:2' WHERE lane = %s",
+                    [LANE],
+                )
+
+        bench.sink.deliver = deliver
+        bench.drainer().drain()
+
+        assert [row.seq for row in bench.sink.rows] == [1, 2]
+        assert marks(bench) == (3, 0)
+        assert bench.one("SELECT takeover_by FROM outbox_lane WHERE lane = %s", LANE) == "other:2"
+
+
+class TestBroadcasts:
+    def test_are_written_down_with_slice_groups_worker_and_time(self, bench, names):
+        names(3)
+        bench.sink.deliver = lambda rows: {
+            STREAM: {"a group": [rows[0].seq, rows[-1].seq, len(rows)]}
+        }
+        bench.drainer().drain()
+
+        ((stream, first, last, targets, worker, age),) = bench.all(
+            "SELECT stream, first_seq, last_seq, targets, worker,"
+            " extract(epoch FROM clock_timestamp() - published_at)::float8 FROM outbox_broadcast"
+        )
+        assert (stream, first, last, targets) == (STREAM, 1, 3, {"a group": [1, 3, 3]})
+        assert worker.count(":") == 1
+        assert 0 <= age < 60
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "UPDATE outbox_broadcast SET worker = 'x'",
+            "DELETE FROM outbox_broadcast",
+            "TRUNCATE outbox_broadcast",
+            "TRUNCATE outbox_broadcast_default",
+        ],
+    )
+    def test_are_not_edited(self, bench, names, statement):
+        names(1)
+        bench.sink.deliver = lambda rows: {STREAM: {}}
+        bench.drainer().drain()
+
+        with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+            bench.admin.execute(statement)
+
+
+class TestHistory:
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "UPDATE outbox_dead_letter SET error = 'x'",
+            "DELETE FROM outbox_dead_letter",
+            "TRUNCATE outbox_dead_letter",
+            "UPDATE outbox_attempt SET error = 'x'",
+            "DELETE FROM outbox_attempt",
+            "TRUNCATE outbox_attempt",
+        ],
+    )
+    def test_of_a_dead_letter_is_not_edited(self, bench, statement):
+        bench.configure(judge=JUDGE)
+        publish("it lacks a key")
+        bench.drainer().drain()
+
+        with pytest.raises(psycopg.errors.RaiseException):
+            bench.admin.execute(statement)
+
+
+class TestFingerprint:
+    def test_is_of_the_cause_and_not_of_what_differs(self):
+        one = fingerprint("sink_error", "said", "ValueError: cannot take 'c17' of 201")
+        same = fingerprint("sink_error", "said", "ValueError: cannot take 'c9' of 7")
+        other = fingerprint("sink_error", "said", "KeyError: cannot take 'c9' of 7")
+
+        assert one == same
+        assert len({one, other, fingerprint("poison", "said", "ValueError: x")}) == 3
+
+
+class TestControls:
+    def test_pause_stops_the_publishing_of_a_lane_and_nothing_else(self, bench):
+        assert controls.pause(LANE, actor="user:1", reason="the layer moves house")
+        assert not controls.pause(LANE, actor="user:2", reason="again")
+        bench.write(*bench.tickets(3))
+        bench.drainer().drain()
+
+        assert marks(bench) == (3, 0)
+        (lane,) = [lane for lane in status.lanes() if lane.paused]
+        assert (lane.lane, lane.why) == (LANE, "stopped by user:1: the layer moves house")
+        assert outbox_fixtures.relay.pending_lanes() == []
+
+    def test_resume_goes_on_at_once_also_after_failures(self, bench):
+        controls.pause(LANE, actor="user:1", reason="the layer moves house")
+        bench.write(*bench.tickets(3))
+        bench.drainer().drain()
+        assert controls.resume(LANE, actor="user:1", reason="it has moved")
+        bench.sink.error = TransportDown("away")
+        bench.drainer().drain()
+        bench.sink.error = None
+        assert controls.resume(LANE, actor="user:1", reason="it is back")
+        assert not controls.resume(LANE, actor="user:1", reason="again")
+        bench.drainer().drain()
+
+        assert marks(bench) == (3, 3)
+
+    def test_skip_marks_what_is_recorded_as_published(self, bench):
+        controls.pause(LANE, actor="user:1", reason="the layer moves house")
+        bench.write(*bench.tickets(3))
+        bench.drainer().drain()
+        assert controls.skip(LANE, actor="user:1", reason="nobody needs them") == 3
+        assert controls.skip(LANE, actor="user:1", reason="nobody needs them") == 0
+
+        assert marks(bench) == (3, 3)
+        assert bench.sink.rows == []
+        skipped = LaneAction.objects.get(action="skip")
+        assert skipped.detail == {"events": 3, "slices": {STREAM: [0, 3]}}
+
+    def test_leave_a_row_each_that_is_not_edited(self, bench):
+        controls.pause(LANE, actor="user:1", reason="the layer moves house")
+        controls.resume(LANE, actor="user:2", reason="it has moved")
+
+        rows = list(
+            LaneAction.objects.order_by("id").values_list("lane", "action", "actor", "reason")
+        )
+        assert rows == [
+            (LANE, "pause", "user:1", "the layer moves house"),
+            (LANE, "resume", "user:2", "it has moved"),
+        ]
+        for statement in (
+            "UPDATE outbox_lane_action SET actor = 'x'",
+            "DELETE FROM outbox_lane_action",
+        ):
+            with pytest.raises(psycopg.errors.RaiseException, match="who did what"):
+                bench.admin.execute(statement)
+
+    @pytest.mark.parametrize("reason", ["", "  ", "x" * 1_001])
+    def test_ask_for_a_reason(self, bench, reason):
+        with pytest.raises(controls.NoReason):
+            controls.pause(LANE, actor="user:1", reason=reason)
+
+        assert not any(lane.paused for lane in status.lanes())
+
+    def test_name_a_lane_that_is_not_there(self, bench):
+        with pytest.raises(LaneMissing, match="lane 99"):
+            controls.pause(99, actor="user:1", reason="a slip")
+
+
+def test_redaction_removes_what_looks_like_a_credential(settings) -> None:
+    from outbox.redaction import cleaned, traceback_text
+
+    settings.SECRET_KEY = "a-key-of-this-site-that-nobody-may-see"
+    secrets = ["hunter22", "sEcReT-value", settings.SECRET_KEY, "abc.def.ghi"]
+    text = (
+        f"postgresql://noc_app:hunter22@host/noc password='hunter22'"
+        f" Authorization: Token {secrets[1]} key {settings.SECRET_KEY}"
+        f" {json.dumps({'api_key': 'hunter22', 'x': 1})}"
+        f" sessionid cookie=abc.def.ghi; token: abc.def.ghi, noc at host\x00"
+    )
+    found = cleaned(text)
+    assert not [secret for secret in secrets if secret in found]
+    assert "noc at host?" in found
+    assert '"x": 1' in found
+    error = ValueError("password=hunter22")
+    assert traceback_text(error) == "ValueError: password=[removed]\n"
