@@ -93,7 +93,9 @@ def _answers(client: redis.Redis) -> bool:
 
 
 @contextmanager
-def celery(*arguments: str, redis_url: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def celery(
+    *arguments: str, redis_url: str, log: Path, settings_module: str = "project.settings"
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``celery -A worker.app …`` against the test database; end its whole group afterwards."""
     from django.conf import settings
 
@@ -103,7 +105,7 @@ def celery(*arguments: str, redis_url: str, log: Path) -> Iterator[subprocess.Po
         "CELERY_BROKER_URL": redis_url,
         "CHANNEL_LAYER_URL": redis_url,
         "SECRET_KEY": settings.SECRET_KEY,
-        "DJANGO_SETTINGS_MODULE": "project.settings",
+        "DJANGO_SETTINGS_MODULE": settings_module,
         "LOG_FORMAT": "console",
     }
     with log.open("ab") as output:
