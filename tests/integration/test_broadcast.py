@@ -250,6 +250,42 @@ class TestDeliver:
         assert [event["seq"] for event in several["events"]] == [2, 3]
 
 
+class TestAuditTrail:
+    def test_has_each_slice_with_the_groups_that_it_went_to(self, listener: Listener) -> None:
+        rows = [
+            *(row(4), row(5, "ticket_moved"), row(6, site_id=11), row(7, site_id=None)),
+            row(2, tenant=8, site_id=80),
+            access(3, {"user_id": 5, "tenant_id": 7}),
+            replace(row(1), stream="nobody's"),
+        ]
+
+        assert deliver(rows) == {
+            "tenant:7": {
+                "noc_tenant_7": [4, 7, 4],
+                "noc_site_10": [4, 5, 2],
+                "noc_site_9": [5, 5, 1],
+                "noc_site_11": [6, 6, 1],
+            },
+            "tenant:8": {"noc_tenant_8": [2, 2, 1], "noc_site_80": [2, 2, 1]},
+            "access": {"noc_access": [3, 3, 1], "noc_user_5": [3, 3, 1]},
+        }
+
+    @pytest.mark.parametrize("kind", list(PAYLOADS))
+    def test_is_of_no_other_field_than_those_of_the_list(
+        self, listener: Listener, kind: str
+    ) -> None:
+        """Whatever a payload or a context holds beside them stays in the log."""
+        extra = {"note": "internal", "hold_reason": "internal", "assigned_to_id": 5, "email": "x@y"}
+        one = replace(row(1, kind, **extra), context={"actor": "user:5", "ip": "10.0.0.1"})
+        envelope = {"type", "tenant_id", "seq", "epoch", "event_id", "occurred_at"}
+
+        got = listener.hear({"noc_tenant_7": 1, "noc_site_10": 1}, lambda: deliver([one]))
+
+        for message in (*got["noc_tenant_7"], *got["noc_site_10"]):
+            assert set(message) == envelope | set(PAYLOADS[kind])
+            assert "internal" not in str(message)
+
+
 class TestLogs:
     def test_say_that_a_batch_was_sent_in_the_words_of_the_seed(
         self, listener: Listener, caplog: pytest.LogCaptureFixture

@@ -184,6 +184,50 @@ class TestPoison:
             "event_type": kind,
         }
 
+    @pytest.mark.parametrize(
+        ("kind", "payload", "fault"),
+        [
+            ("billing_closed", {}, "the type 'billing_closed' is unknown to this release"),
+            ("event_failed", {}, "the type 'event_failed' is unknown to this release"),
+            ("ticket_updated", ["a"], "the payload of ticket_updated is a list, not an object"),
+            ("ticket_deleted", {"ticket_id": 1}, "ticket_deleted lacks the key 'ticket_no'"),
+            (
+                "ticket_updated",
+                PAYLOADS["ticket_updated"] | {"priority": None},
+                "ticket_updated has null as 'priority', not a text",
+            ),
+            (
+                "ticket_updated",
+                PAYLOADS["ticket_updated"] | {"site_id": True},
+                "ticket_updated has true or false as 'site_id', not an integer or null",
+            ),
+            (
+                "ticket_updated",
+                PAYLOADS["ticket_updated"] | {"ticket_id": 2**70},
+                "ticket_updated has a number out of range as 'ticket_id'",
+            ),
+            (
+                "anomaly_detected",
+                PAYLOADS["anomaly_detected"] | {"observed": 10**400, "expected": 10**400},
+                "anomaly_detected has a number out of range as 'observed'",
+            ),
+            (
+                "ticket_updated",
+                PAYLOADS["ticket_updated"] | {"description": "secret" * 7_000},
+                "the fields of ticket_updated are larger than 32,768 bytes",
+            ),
+        ],
+    )
+    def test_is_told_by_name_and_quotes_no_value(self, kind: str, payload: Any, fault: str) -> None:
+        assert wire.fault_of(Row(kind, payload)) == fault
+
+    @pytest.mark.parametrize("kind", list(PAYLOADS))
+    def test_is_nothing_that_can_be_a_frame(self, kind: str) -> None:
+        assert wire.fault_of(Row(kind, PAYLOADS[kind])) is None
+
+    def test_is_nothing_of_a_stream_without_frames(self) -> None:
+        assert wire.fault_of(Row("access_changed", {"user_id": 1}, stream="access")) is None
+
     def test_spares_a_row_that_only_might_have_been_too_big(self) -> None:
         payload = PAYLOADS["ticket_updated"] | {"description": "x" * 30_000}
 

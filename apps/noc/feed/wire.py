@@ -248,9 +248,15 @@ def _fault(name: str, payload: Any) -> str:
         if type(value) not in kinds:
             wanted = " or ".join(sorted(_NAMES[kind] for kind in kinds))
             return f"{name} has {_NAMES[type(value)]} as {key!r}, not {wanted}"
-        if type(value) in (int, float) and _fields(name, {**payload, key: 0}) is not None:
+        if type(value) in (int, float) and not _in_range(value, kinds):
             return f"{name} has a number out of range as {key!r}"
     return f"the fields of {name} are larger than {MAX_BYTES:,} bytes"
+
+
+def _in_range(value: int | float, kinds: Kinds) -> bool:
+    if isinstance(value, float):
+        return isfinite(value)
+    return -_BIGGEST <= value < _BIGGEST or (float in kinds and _float(value) is not None)
 
 
 def _judged(row: LogRow) -> tuple[str, dict[str, Any]]:
