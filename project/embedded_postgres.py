@@ -51,6 +51,9 @@ APP_LIMITS = {
     "statement_timeout": "15s",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "60s",
+    # Of an error the server logs its message alone: statements and details hold keys and digests.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 
 

@@ -164,7 +164,7 @@ class Instance:
         return spawn
 
     def _programs(self) -> list[Child]:
-        celery = ["-m", "celery", "-A", "worker.app"]
+        celery = ["-m", "celery", "--quiet", "-A", "worker.app"]  # no banner: it is no log line
         scheduler = "django_celery_beat.schedulers:DatabaseScheduler"
         return [
             Child(
@@ -181,7 +181,7 @@ class Instance:
                     "worker",
                     [
                         *(*celery, "worker", "--concurrency", "2", "-Q", "celery,outbox"),
-                        *("--loglevel", "INFO", "--without-gossip", "--without-mingle"),
+                        *("--without-gossip", "--without-mingle"),
                     ],
                 ),
                 answers=self._worker_listens,

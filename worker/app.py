@@ -8,4 +8,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
 app = Celery("noc")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.conf.imports = ["worker.tasks", "worker.timer", "worker.schedule"]
+app.conf.imports = ["worker.logs", "worker.tasks", "worker.timer", "worker.schedule"]

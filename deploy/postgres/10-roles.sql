@@ -12,6 +12,9 @@ CREATE ROLE noc_app LOGIN PASSWORD :'app_password';
 ALTER ROLE noc_app SET statement_timeout = '15s';
 ALTER ROLE noc_app SET lock_timeout = '5s';
 ALTER ROLE noc_app SET idle_in_transaction_session_timeout = '60s';
+-- Of an error the server logs its message alone: statements and details hold keys and digests.
+ALTER ROLE noc_app SET log_min_error_statement = 'panic';
+ALTER ROLE noc_app SET log_error_verbosity = 'terse';
 
 -- The owner of the database owns its schema public, and may therefore create in it.
 ALTER DATABASE :"DBNAME" OWNER TO noc_owner;

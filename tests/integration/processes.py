@@ -94,19 +94,24 @@ def _answers(client: redis.Redis) -> bool:
 
 @contextmanager
 def celery(
-    *arguments: str, redis_url: str, log: Path, settings_module: str = "project.settings"
+    *arguments: str, redis_url: str, log: Path, **settings: object
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ``celery -A worker.app …`` against the test database; end its whole group afterwards."""
-    from django.conf import settings
+    """
+    Run ``celery -A worker.app …`` against the test database; end its whole group afterwards.
+
+    ``settings``: environment variables.
+    """
+    from django.conf import settings as ours
 
     environment = {
         **os.environ,
         "DATABASE_URL": database_url(),
         "CELERY_BROKER_URL": redis_url,
         "CHANNEL_LAYER_URL": redis_url,
-        "SECRET_KEY": settings.SECRET_KEY,
-        "DJANGO_SETTINGS_MODULE": settings_module,
+        "SECRET_KEY": ours.SECRET_KEY,
+        "DJANGO_SETTINGS_MODULE": "project.settings",
         "LOG_FORMAT": "console",
+        **{name: str(value) for name, value in settings.items()},
     }
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -125,4 +130,4 @@ def celery(
         process.wait()
 
 
-WORKER = ("worker", "--concurrency", "2", "--queues", "celery,outbox", "--loglevel", "INFO")
+WORKER = ("worker", "--concurrency", "2", "--queues", "celery,outbox")

@@ -113,7 +113,7 @@ class Keeper:
         self._how: dict[str, Any] = {
             "redis_url": redis_url,
             "log": log,
-            "settings_module": deadly.__name__,
+            "DJANGO_SETTINGS_MODULE": deadly.__name__,
         }
         self._running = ExitStack()
         self._worker: Any = None
