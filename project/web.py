@@ -97,6 +97,7 @@ def config(*, host: str, port: int, **options: Any) -> uvicorn.Config:
         ws=FeedProtocol,
         ws_per_message_deflate=False,
         ws_max_size=MAX_FRAME_BYTES,
+        access_log=False,  # project/request_id.py writes the line of a request
         # Its pings wait behind the frames in the buffers, so it would end clients that are slow but
         # alive. The feed pings, and ends who takes nothing.
         ws_ping_interval=None,

@@ -5,6 +5,8 @@ from typing import Any
 
 from rest_framework.exceptions import APIException
 
+from outbox.context import current
+
 CONTENT_TYPE = "application/problem+json"
 
 
@@ -23,8 +25,10 @@ def not_found(what: str) -> Problem:
 
 
 def members(status: int, detail: str, **more: Any) -> dict[str, Any]:
-    """Return the members of a problem document."""
+    """Return the members of a problem document, with the id of the request that had it."""
     title = HTTPStatus(status).phrase
+    if request_id := current().get("request_id"):
+        more["request_id"] = request_id
     return {
         "type": "about:blank",
         "title": title,
