@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 CHUNK_EVENTS = 100
 CHUNK_BYTES = 64 * 1024  # of text; one message stays far from any buffer limit of Redis
 
+MAX_REQUEST_IDS = 20  # in one log line
+
 Message = dict[str, Any]
 _Targets = defaultdict[str, dict[str, list[int]]]
 _STREAM = "tenant:"
@@ -59,8 +61,8 @@ def deliver(rows: Sequence[LogRow]) -> Targets:
         reason = f"{type(error).__name__}: {error}"
         logger.error("Failed to broadcast ticket update", extra={**_span(rows), "error": reason})
         raise TransportDown(f"the channel layer failed, {reason}") from error
-    if any(row.type == "ticket_updated" for row in rows):
-        logger.info("Ticket update broadcast sent", extra=_span(rows))
+    updated = any(row.type == "ticket_updated" for row in rows)
+    logger.info("Ticket update broadcast sent" if updated else "Broadcast sent", extra=_span(rows))
     return targets
 
 
@@ -145,11 +147,21 @@ def _chunks(events: list[Message]) -> Iterator[list[Message]]:
 
 
 def _span(rows: Sequence[LogRow]) -> dict[str, Any]:
-    """Name a batch in the logs by its first ticket and its ends; per row it would be a flood."""
-    ticket_ids = (row.payload.get("ticket_id") for row in rows)
+    """Name a batch in the logs by its ends and its requests; per row it would be a flood."""
+    payloads = (row.payload for row in rows if isinstance(row.payload, Mapping))
+    ticket_ids = (payload.get("ticket_id") for payload in payloads)
     return {
         "ticket_id": next((ticket_id for ticket_id in ticket_ids if ticket_id is not None), None),
         "count": len(rows),
         "first": f"{rows[0].stream}/{rows[0].seq}",
         "last": f"{rows[-1].stream}/{rows[-1].seq}",
+        **_requests(rows),
     }
+
+
+def _requests(rows: Sequence[LogRow]) -> dict[str, Any]:
+    """Return the ids of the requests that caused the rows, and how many are left out."""
+    ids = list({id_: None for row in rows if (id_ := wire.request_id_of(row)) is not None})
+    more = len(ids) - MAX_REQUEST_IDS
+    told: dict[str, Any] = {"request_ids": ids[:MAX_REQUEST_IDS]} if ids else {}
+    return told | {"more_request_ids": more} if more > 0 else told

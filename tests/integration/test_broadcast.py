@@ -298,6 +298,34 @@ class TestLogs:
         assert (record.ticket_id, record.count) == (5, 2)
         assert (record.first, record.last) == ("tenant:7/1", "tenant:7/2")
 
+    def test_name_the_requests_of_a_batch_once_each_and_not_too_many(
+        self, listener: Listener, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ids = ["a", "a", None, *(f"r-{number}" for number in range(40))]
+        rows = [
+            replace(row(seq, "ticket_created"), context={"request_id": id_} if id_ else {})
+            for seq, id_ in enumerate(ids, 1)
+        ]
+        with caplog.at_level(logging.INFO, "apps.noc.broadcast"):
+            deliver(rows)
+
+        [record] = caplog.records
+        assert (record.message, record.first, record.last) == (
+            "Broadcast sent",
+            "tenant:7/1",
+            "tenant:7/43",
+        )
+        assert record.request_ids == ["a", *(f"r-{number}" for number in range(19))]
+        assert record.more_request_ids == 21
+
+    def test_can_be_written_for_rows_of_any_payload(
+        self, listener: Listener, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level(logging.INFO, "apps.noc.broadcast"):
+            deliver([replace(row(1), payload=[], context=[]), row(2, ticket_id=6)])
+
+        assert caplog.records[0].ticket_id == 6
+
     def test_say_once_for_a_batch_that_it_failed_and_the_failure_is_raised(
         self, layers: Callable[[Layers], Any], caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -58,6 +58,7 @@ class Row:
     epoch: str = "k3f9"
     event_id: str = "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
     replay_of: int | None = None
+    context: Any = field(default_factory=dict)
     occurred_at: datetime = field(default_factory=lambda: datetime(2025, 11, 2, 10, 30, tzinfo=UTC))
 
 
@@ -270,3 +271,29 @@ class TestLayerMessage:
         message, _ = wire.layer_message(Row("ticket_updated", PAYLOADS["ticket_updated"]))
 
         assert wire.event_of_message({**message, "occurred_at": moment}) is None
+
+
+class TestRequestId:
+    def test_is_in_the_message_of_the_layer_and_in_no_frame(self) -> None:
+        row = Row("ticket_created", PAYLOADS["ticket_created"], context={"request_id": "r-1"})
+
+        message, _ = wire.layer_message(row)
+        event = wire.event_of_message(message)
+
+        assert message["request_id"] == "r-1"
+        assert event == wire.event_of(row)
+        assert event is not None
+        assert event.request_id == "r-1"
+        assert "r-1" not in event.text(prev=1041, sites=None)
+
+    @pytest.mark.parametrize("context", [{}, {"actor": "a"}, [], None, "x", {"request_id": 7}])
+    def test_is_absent_when_the_context_has_none(self, context: Any) -> None:
+        row = Row("ticket_created", PAYLOADS["ticket_created"], context=context)
+
+        assert "request_id" not in wire.layer_message(row)[0]
+        assert wire.event_of(row).request_id is None
+
+    def test_is_cut_when_the_context_has_a_long_one(self) -> None:
+        row = Row("ticket_created", PAYLOADS["ticket_created"], context={"request_id": "x" * 1_000})
+
+        assert wire.layer_message(row)[0]["request_id"] == "x" * wire.MAX_REQUEST_ID

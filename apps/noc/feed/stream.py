@@ -112,7 +112,7 @@ class Stream:
             elif event.epoch != self.epoch:
                 self._look_again()
             elif event.seq == ring.head + 1:
-                ring.append(event)
+                self._enter(event)
             elif event.seq > ring.head:
                 self._wait_for_turn(event)
         if self._early and self.began is not None:
@@ -136,6 +136,21 @@ class Stream:
         self._heal_later(HOLD_BACK_SECONDS, "tail")
         return True
 
+    def _enter(self, event: Event) -> None:
+        """Let the next event into the ring; its line in the log ties the frame to the request."""
+        self.ring.append(event)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug(
+                "Event entered the ring",
+                extra={
+                    "stream": self.name,
+                    "seq": event.seq,
+                    "event_id": event.event_id,
+                    "type": event.type,
+                    "request_id": event.request_id,
+                },
+            )
+
     # --- filling gaps -----------------------------------------------------------------------
 
     def _wait_for_turn(self, event: Event) -> None:
@@ -147,7 +162,7 @@ class Stream:
         ring = self.ring
         while (event := self._early.pop(ring.head + 1, None)) is not None:
             if event.epoch == self.epoch:
-                ring.append(event)
+                self._enter(event)
         if self._early and min(self._early) <= ring.head:
             self._early = {seq: early for seq, early in self._early.items() if seq > ring.head}
 
@@ -202,7 +217,7 @@ class Stream:
                 return False
             for event in found:
                 if event.seq == ring.head + 1:  # others may have come meanwhile
-                    ring.append(event)
+                    self._enter(event)
         self._take_early()
         self._wake()
         return True

@@ -78,6 +78,7 @@ _NAMES = {
 _CHECKS = {name: tuple(spec.items()) for name, spec in FIELDS.items()}
 _MISSING = object()
 _BIGGEST = 2**63  # what the layer's serialiser can carry
+MAX_REQUEST_ID = 64  # characters
 
 
 @dataclass
@@ -91,6 +92,7 @@ class Event:
     occurred_at: str
     fields: dict[str, Any]
     replay_of: int | None = None
+    request_id: str | None = None  # for the log alone: it is in no frame
 
     @cached_property
     def size_bytes(self) -> int:
@@ -154,6 +156,7 @@ def event_of(row: LogRow) -> Event:
         utc(row.occurred_at),
         fields,
         row.replay_of,
+        request_id_of(row),
     )
 
 
@@ -174,7 +177,16 @@ def layer_message(row: LogRow) -> tuple[dict[str, Any], list[int]]:
     message["occurred_at"] = utc(row.occurred_at)
     if row.replay_of is not None:
         message["replay_of"] = row.replay_of
+    if row.context and (request_id := request_id_of(row)) is not None:
+        message["request_id"] = request_id
     return message, sites
+
+
+def request_id_of(row: LogRow) -> str | None:
+    """Return the id of the request that caused the event; the context may hold anything."""
+    context = row.context
+    found = context.get("request_id") if type(context) is dict else None
+    return found[:MAX_REQUEST_ID] if type(found) is str else None
 
 
 def stream_of(tenant_id: int) -> str:
@@ -202,6 +214,7 @@ def event_of_message(message: Mapping[str, Any]) -> Event | None:
         str(message.get("occurred_at")),
         fields,
         message.get("replay_of"),
+        message.get("request_id"),
     )
 
 
