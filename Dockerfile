@@ -2,10 +2,12 @@
 # Nothing is compiled: every pinned package comes as a wheel. The first stage only keeps pip and its
 # cache out of the image that runs.
 FROM python:3.11.14-slim-bookworm AS packages
-COPY requirements.txt /
+# OTEL=1 adds what OTEL_ENDPOINT needs.
+ARG OTEL=""
+COPY requirements.txt requirements-otel.txt /
 RUN python -m venv --without-pip /venv \
  && pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check \
-        --only-binary :all: --requirement /requirements.txt
+        --only-binary :all: --requirement "/requirements${OTEL:+-otel}.txt"
 
 FROM python:3.11.14-slim-bookworm
 ENV PATH=/venv/bin:$PATH \

@@ -135,8 +135,8 @@ def requirements() -> tuple[bool, str]:
 def _pinned() -> dict[str, str]:
     """Name and version of each pin that is meant for this Python."""
     pins = {}
-    for path in (ROOT / "requirements.txt", ROOT / "requirements-dev.txt"):
-        for line in path.read_text(encoding="utf-8").splitlines():
+    for name in ("requirements.txt", "requirements-otel.txt", "requirements-dev.txt"):
+        for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
             text = line.partition("#")[0].strip()
             if not text or text.startswith("-"):
                 continue

@@ -1,5 +1,6 @@
 """The one reader of the environment; every other module reads ``django.conf.settings``."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import django_stubs_ext
@@ -30,6 +31,14 @@ if "*" in ALLOWED_HOSTS and not DEBUG:
 ALLOWED_ORIGINS: list[str] = env.list("ALLOWED_ORIGINS", default=[])
 CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
 INSTANCE: str = env.str("NOC_INSTANCE", default="noc")
+
+# --- Traces: off unless there is a collector, which gets them as OTLP over HTTP -------------------
+OTEL_ENDPOINT: str = env.str("OTEL_ENDPOINT", default="")
+if OTEL_ENDPOINT and find_spec("opentelemetry") is None:
+    raise ImproperlyConfigured(
+        "OTEL_ENDPOINT is set, and opentelemetry is not installed: install requirements-otel.txt,"
+        " or build the image with OTEL=1."
+    )
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -64,6 +73,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+if OTEL_ENDPOINT:
+    MIDDLEWARE.insert(0, "project.tracing.trace")
 
 ROOT_URLCONF = "project.urls"
 ASGI_APPLICATION = "project.asgi.application"
@@ -143,7 +154,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 OUTBOX = {
     "lanes": 8,
     "batch": 500,
-    "sink": "apps.noc.broadcast.deliver",
+    "sink": "worker.tracing.deliver" if OTEL_ENDPOINT else "apps.noc.broadcast.deliver",
     "judge": "apps.noc.feed.wire.fault_of",
     "moved_on": "apps.helpdesk.moved_on.moved_on",
     "waker": "worker.wake.nudge",

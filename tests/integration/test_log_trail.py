@@ -10,6 +10,8 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+from celery.signals import task_failure, task_success
+from celery.utils.dispatch import Signal
 from django.conf import settings
 from django.db import connection
 from django.test import override_settings
@@ -19,7 +21,6 @@ from websockets.sync.client import ClientConnection, connect
 from apps.helpdesk.actions import edit_ticket
 from apps.tenancy.tokens import new_token
 from outbox import context, relay
-from outbox.errors import LaneMissing
 from outbox.lanes import lane_of
 from outbox.models import LogEntry
 from tests.integration.conftest import World
@@ -98,6 +99,15 @@ def one_line(log: Path, **fields: object) -> dict[str, Any]:
     """Return the one line with these fields, once it is there."""
     [line] = until(lambda: lines_of(log, **fields), what=f"a line with {fields}")
     return line
+
+
+@contextmanager
+def connected(signal: Signal, receiver: Callable[..., None]) -> Iterator[None]:
+    signal.connect(receiver)
+    try:
+        yield
+    finally:
+        signal.disconnect(receiver)
 
 
 def published(stream: str) -> Callable[[], bool]:
@@ -206,11 +216,19 @@ class TestTask:
         assert "data" not in failed[0]
 
     def test_leaves_nothing_behind(self, database: None) -> None:
+        import worker.logs  # noqa: F401  (connects its signals)
         from worker.tasks import drain
 
-        drain.apply(kwargs={"lane": 1})
-        assert get_contextvars() == {}
+        seen: list[dict[str, Any]] = []
 
-        failed = drain.apply(kwargs={"lane": 9999})
-        assert isinstance(failed.result, LaneMissing)
-        assert get_contextvars() == {}
+        def look(**_: Any) -> None:
+            seen.append(get_contextvars())
+
+        with connected(task_success, look), connected(task_failure, look):
+            for lane in (1, 9999):
+                drain.apply(kwargs={"lane": lane}, task_id=f"task-{lane}")
+                assert get_contextvars() == {}
+
+        assert seen == [
+            {"task": "outbox.drain", "task_id": f"task-{lane}", "lane": lane} for lane in (1, 9999)
+        ]

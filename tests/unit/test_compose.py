@@ -59,7 +59,11 @@ def record(required: list[str] | None = None, **properties: Any) -> dict[str, An
 SERVICE = record(
     ["image", "restart", "cap_drop", "security_opt", "read_only", "logging"],
     image={"type": "string", "pattern": r"^[a-z-]+(:[0-9]+\.[0-9]+(\.[0-9]+)?-[a-z]+)?$"},
-    build={"const": "."},
+    build=record(
+        ["context", "args"],
+        context={"const": "."},
+        args=record(["OTEL"], OTEL={"enum": ["", "1"]}),
+    ),
     restart={"enum": ["no", "unless-stopped"]},
     user=TEXT,
     init={"type": "boolean"},
@@ -308,7 +312,23 @@ class TestImage:
 
     def test_takes_no_secret_of_a_deployment(self) -> None:
         assert Path(ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()[1] == "*"
-        assert not re.search(r"^ARG ", dockerfile(), re.M)
+        assert re.findall(r"^ARG (\w+)", dockerfile(), re.M) == ["OTEL"]
+
+    def test_has_opentelemetry_only_where_it_is_asked_for(self) -> None:
+        assert 'ARG OTEL=""\n' in dockerfile()
+        assert '--requirement "/requirements${OTEL:+-otel}.txt"' in dockerfile()
+        (copied,) = re.findall(r"^COPY (requirements.*) /$", dockerfile(), re.M)
+        assert copied.split() == ["requirements.txt", "requirements-otel.txt"]
+        sent = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        assert {f"!{name}" for name in copied.split()} <= set(sent)
+        lines = (ROOT / "requirements-otel.txt").read_text(encoding="utf-8").splitlines()
+        assert lines[1] == "-r requirements.txt"
+        assert "opentelemetry" not in (ROOT / "requirements.txt").read_text(encoding="utf-8")
+
+    def test_is_built_with_it_by_one_variable(self) -> None:
+        for given, wanted in ({}, ""), ({"OTEL": "1"}, "1"):
+            built = compose_file.load(FILLED | given)["services"]["web"]["build"]
+            assert built == {"context": ".", "args": {"OTEL": wanted}}
 
 
 def dockerfile() -> str:
