@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from socket import create_connection
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -13,7 +14,7 @@ import pytest
 from celery.signals import task_failure, task_success
 from celery.utils.dispatch import Signal
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.test import override_settings
 from structlog.contextvars import get_contextvars
 from websockets.sync.client import ClientConnection, connect
@@ -191,6 +192,29 @@ class TestRequests:
         for number in numbers:
             line = one_line(web_log, event="Request", request_id=f"many-{number}")
             assert line["user_id"] == users[number % len(users)].pk
+
+    def test_whose_clients_left_have_a_line_without_a_status(
+        self, web: WebProcess, web_log: Path, world: World
+    ) -> None:
+        token = new_token(world.a.operator)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE helpdesk_ticket")
+            with create_connection(("127.0.0.1", web.port)) as client:
+                client.sendall(
+                    f"GET {TICKETS} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                    f"Authorization: Token {token}\r\nX-Request-ID: left\r\n\r\n".encode()
+                )
+                until(lambda: somebody_waits(cursor), what="the request at the lock")
+        line = one_line(web_log, event="Request", request_id="left")
+        assert line["status"] is None
+
+
+def somebody_waits(cursor: Any) -> bool:
+    cursor.execute(
+        "SELECT EXISTS (SELECT FROM pg_locks"
+        " WHERE relation = 'helpdesk_ticket'::regclass AND NOT granted)"
+    )
+    return bool(cursor.fetchone()[0])
 
 
 class TestTask:

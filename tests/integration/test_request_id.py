@@ -14,6 +14,15 @@ from outbox.context import current
 TICKETS = "/api/v1/tickets/"
 
 
+def broken(get_response: Any) -> Any:
+    """A middleware whose requests all fail."""
+
+    def middleware(request: Any) -> Any:
+        raise ValueError("broken on purpose")
+
+    return middleware
+
+
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Any:
     """Return the lines of the requests so far."""
@@ -59,6 +68,19 @@ class TestRequestId:
             answer = client.get(path, headers={"X-Request-ID": "r-2"})
             assert answer.status_code == 404
             assert answer.json()["request_id"] == "r-2"
+
+    def test_is_in_the_answer_and_the_traceback_of_a_failure(
+        self, database: None, lines, caplog
+    ) -> None:
+        ours = ["project.request_id.request_id", "tests.integration.test_request_id.broken"]
+        with override_settings(MIDDLEWARE=ours):
+            answer = Client(raise_request_exception=False).get(
+                "/livez", headers={"X-Request-ID": "r-3"}
+            )
+
+        assert (answer.status_code, answer["X-Request-ID"]) == (500, "r-3")
+        assert [line.status for line in lines()] == [500]
+        assert [each.name for each in caplog.records if each.exc_info] == ["django.request"]
 
     def test_ends_with_its_request(self, world, api) -> None:
         api(world.a.operator).get(TICKETS)
