@@ -3,13 +3,14 @@
 import contextlib
 import http.client
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from project import processes
-from project.data_folder import ROOT, DataFolder, InstanceError, is_free
+from project.data_folder import DEFAULT, ROOT, DataFolder, InstanceError, is_free
 from project.embedded import Servers, local_settings, tail
 from project.supervisor import Child, Supervisor
 
@@ -36,6 +37,12 @@ def origins(port: int) -> dict[str, str]:
         "ALLOWED_HOSTS": "localhost,127.0.0.1",
         "ALLOWED_ORIGINS": f"http://localhost:{port},http://127.0.0.1:{port}",
     }
+
+
+def operation(data: DataFolder, feed_url: str) -> dict[str, str]:
+    """Where the canary opens its websocket, and how somebody mends what health reports."""
+    folder = "" if data.path == DEFAULT.resolve() else f" {shlex.quote(str(data.path))}"
+    return {"NOC_FEED_URL": feed_url, "NOC_OPERATED_BY": f"noc{folder}"}
 
 
 class Instance:
@@ -146,6 +153,7 @@ class Instance:
             **clean_environment(),
             **self.servers.environment(role),
             **origins(self.port),
+            **operation(self.data, self.state()["ws"]),
             "NOC_INSTANCE": f"noc-{name}",
             processes.MARKER: str(self.data.path),
         }
@@ -232,8 +240,8 @@ def manage_environment(data: DataFolder) -> dict[str, str]:
             database_url=state["database_url"],
             redis_url=state["redis_url"],
         ),
+        **operation(data, state["ws"]),
         "NOC_INSTANCE": "noc-manage",
-        "NOC_FEED_URL": state["ws"],
     }
 
 

@@ -174,6 +174,14 @@ FEED = {
     key: read(name) for key, read in _feed.items() if (name := f"FEED_{key.upper()}") in env.ENVIRON
 }
 
+# Where the canary and the doctor open a websocket, like ws://web:8000/ws/noc/; empty: nowhere.
+FEED_URL: str = env.str("NOC_FEED_URL", default="")
+
+# --- Operation -------------------------------------------------------------------------------
+# How this installation is started, so that advice is a command that runs as it is written:
+# "noc" (with the data folder, if it is not .local), "compose", or empty.
+OPERATED_BY: str = env.str("NOC_OPERATED_BY", default="")
+
 # --- HTTP ------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from apps.noc.health import beats, canary
 from apps.noc.receipts import store
 from outbox import epoch, heartbeat, partitions, relay, replay, retention
 from outbox.conf import outbox_settings
@@ -30,6 +31,7 @@ def sweep(self: Any) -> None:
     wake.clear(wake.ANY)
     if self.request.get("periodic_task_name"):  # beat's; the others follow a write without a lane
         heartbeat.beat(heartbeat.SWEEP)
+        beats.heard(self.request.origin)
     if lanes := relay.pending_lanes():
         wake.send(lanes)
     if replay.due():
@@ -49,6 +51,16 @@ def verify_log() -> None:
     relay.find_below_low_water()
 
 
+@app.task(name="noc.canary", ignore_result=True, expires=50)
+def send_canary() -> None:
+    """
+    Let one change go the whole way to a websocket, 20 s at most. Safe to repeat: each is its own.
+
+    Not in the queue of the drains, so that none waits behind it.
+    """
+    canary.run()
+
+
 @app.task(name="outbox.maintain_partitions", ignore_result=True, expires=600)
 def maintain_partitions() -> None:
     """Make the log's partitions ahead. Safe to repeat."""
@@ -63,3 +75,5 @@ def forget() -> None:
     retention.forget_failures(now=now, deadline=deadline)
     before = now - timedelta(days=outbox_settings().keep_days)  # receipts of events that are gone
     retention.in_batches(lambda limit: store.forget(before=before, limit=limit), deadline=deadline)
+    canary.forget(now=now)
+    beats.forget()

@@ -156,4 +156,5 @@ class Anomaly(Sighting):
 
 
 from apps.noc.feed.models import FeedLease, FeedProcess  # noqa: E402, F401 - Django finds them here
+from apps.noc.health.models import Canary  # noqa: E402, F401 - Django finds it here
 from apps.noc.receipts.models import FeedSession  # noqa: E402, F401 - Django finds it here

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 TITLE_CHARACTERS = 60
-TIMES = ("updated_at", "created_at", "detected_at")
+TIMES = ("updated_at", "created_at", "detected_at", "sent_at")
 
 
 def line(frame: Mapping[str, Any]) -> str:
@@ -21,7 +21,7 @@ def line(frame: Mapping[str, Any]) -> str:
 def _subject(frame: Mapping[str, Any]) -> str:
     if "ticket_no" in frame:
         return str(frame["ticket_no"])
-    for name in ("finding", "anomaly"):
+    for name in ("finding", "anomaly", "canary"):
         if f"{name}_id" in frame:
             return f"{name} {frame[f'{name}_id']}"
     return "-"
@@ -44,6 +44,8 @@ def _change(frame: Mapping[str, Any]) -> str:
         case "anomaly_detected":
             seen = f"{frame['observed']} instead of {frame['expected']}"
             return f"{frame['severity']}: {_title(frame['metric'])} {seen}"
+        case "canary":
+            return "a test of the way here"
         case "event_failed":
             return f"has no valid form: {_title(frame['event_type'])}"
     return str(frame["type"])  # newer than this program

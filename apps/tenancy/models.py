@@ -30,6 +30,10 @@ class Capability(models.TextChoices):
     TENANT_ADMIN = "tenant:admin", "manage the tenant's sites and members"
 
 
+# The tenant of the canary, see apps/noc/health/canary.py: nobody's, and never chosen as a customer.
+CANARY_SLUG = "noc-canary"
+
+
 class Tenant(models.Model):
     """One customer. Nothing of it is ever shown to another."""
 

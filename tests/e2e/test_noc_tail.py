@@ -116,7 +116,10 @@ def sites(seed: Seed) -> list[Seed]:
 
 def tokens(stack: Running) -> int:
     with psycopg.connect(stack["database_url"]) as database:
-        (count,) = database.execute("SELECT count(*) FROM knox_authtoken").fetchone()
+        (count,) = database.execute(
+            "SELECT count(*) FROM knox_authtoken t JOIN auth_user u ON u.id = t.user_id"
+            " WHERE u.username <> 'noc-canary'"  # its own is made within the first minute
+        ).fetchone()
     return int(count)
 
 

@@ -17,6 +17,7 @@ class TestLine:
             ("ticket_deleted", ["SITE001#42", "deleted", "@ 10"]),
             ("finding_created", ["finding 4", "HIGH: Backup missing"]),
             ("anomaly_detected", ["anomaly 5", "CRITICAL: packet_loss 0.25 instead of 0"]),
+            ("canary", ["2025-11-02T10:30:00Z", "canary 6", "a test of the way here"]),
         ],
     )
     def test_tells_number_subject_change_and_site(self, kind: str, words: list[str]) -> None:

@@ -45,6 +45,7 @@ PAYLOADS: dict[str, dict[str, Any]] = {
         "site_name": "Downtown Office",
         "detected_at": "2025-11-02T10:30:00Z",
     },
+    "canary": {"canary_id": 6, "site_id": None, "sent_at": "2025-11-02T10:30:00Z"},
 }
 ENVELOPE = {"seq", "prev", "epoch", "event_id", "type"}
 
@@ -113,7 +114,9 @@ class TestFrame:
 
 
 class TestScope:
-    @pytest.mark.parametrize("kind", [kind for kind in PAYLOADS if kind != "ticket_moved"])
+    @pytest.mark.parametrize(
+        "kind", [kind for kind in PAYLOADS if kind not in ("ticket_moved", "canary")]
+    )
     @pytest.mark.parametrize(
         ("sites", "sees"),
         [(None, True), (frozenset({10}), True), (frozenset({9}), False), (frozenset(), False)],
@@ -122,7 +125,8 @@ class TestScope:
         assert (frame(Row(kind, PAYLOADS[kind]), sites) is not None) is sees
 
     @pytest.mark.parametrize(
-        "kind", ["ticket_created", "ticket_deleted", "finding_created", "anomaly_detected"]
+        "kind",
+        ["ticket_created", "ticket_deleted", "finding_created", "anomaly_detected", "canary"],
     )
     def test_shows_what_has_no_site_to_the_scope_of_all_sites_only(self, kind: str) -> None:
         row = Row(kind, PAYLOADS[kind] | {"site_id": None})

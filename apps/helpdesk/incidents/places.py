@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from django.db import connection, transaction
 
 from apps.helpdesk.incidents.models import ImportedLocation
-from apps.tenancy.models import Site, Tenant
+from apps.tenancy.models import CANARY_SLUG, Site, Tenant
 
 LOCK = int.from_bytes(b"places", "big")  # two imports at once decide one after the other
 CODE_CHARACTERS = 24
@@ -53,7 +53,8 @@ def sites_of(rows_of: Mapping[str, int], *, tenants: int) -> dict[str, Site]:
 
 def _tenants(count: int) -> list[Tenant]:
     """Return the first ``count`` active tenants, making ``Incidents 1`` and so on as needed."""
-    chosen = list(Tenant.objects.filter(suspended_at=None).order_by("pk")[:count])
+    customers = Tenant.objects.filter(suspended_at=None).exclude(slug=CANARY_SLUG)
+    chosen = list(customers.order_by("pk")[:count])
     slugs = set(Tenant.objects.filter(slug__startswith="incidents-").values_list("slug", flat=True))
     number = 0
     while len(chosen) < count:

@@ -63,6 +63,7 @@ FIELDS: dict[str, dict[str, Kinds]] = {
         **_SITE,
         "detected_at": _str,
     },
+    "canary": {"canary_id": _int, "site_id": _id_or_null, "sent_at": _str},
     FAILED: {"event_type": _str},
 }
 _STREAM = "tenant:"
