@@ -1,4 +1,4 @@
-"""Every path of the site: the page of the operators, the admin, the API and the metrics."""
+"""Every path of the site: the operators' page, the admin, the API, metrics and health."""
 
 from django.contrib import admin
 from django.contrib.auth import views as auth_views
@@ -21,4 +21,6 @@ urlpatterns = [
     path("api/v1/", include("project.api")),
     path("metrics", metrics.view, name="metrics"),
     path("livez", health.livez, name="livez"),
+    path("readyz", health.readyz, name="readyz"),
+    path("health/pipeline", health.pipeline, name="health-pipeline"),
 ]

@@ -113,19 +113,21 @@ REGISTRY.register(DELIVERY)
 
 def view(request: HttpRequest) -> HttpResponse:
     """Answer a scrape from one of ``METRICS_CLIENTS``, and staff who look at it in a browser."""
-    if not (_scraper(request.META.get("REMOTE_ADDR", "")) or _staff(request)):
+    if not (is_scraper(request) or is_staff(request)):
         raise PermissionDenied
     return HttpResponse(render(REGISTRY), content_type=CONTENT_TYPE_LATEST)
 
 
-def _scraper(address: str) -> bool:
+def is_scraper(request: HttpRequest) -> bool:
+    """Tell whether the request comes from one of ``METRICS_CLIENTS``; asks no database."""
     try:
-        client = ip_address(address)
+        client = ip_address(request.META.get("REMOTE_ADDR", ""))
     except ValueError:
         return False
     client = getattr(client, "ipv4_mapped", None) or client
     return any(client in ip_network(network) for network in settings.METRICS_CLIENTS)
 
 
-def _staff(request: HttpRequest) -> bool:
+def is_staff(request: HttpRequest) -> bool:
+    """Tell whether somebody of the staff is logged in."""
     return request.user.is_active and request.user.is_staff
