@@ -10,7 +10,12 @@ from types import FrameType
 from project import cli_bench, cli_check, cli_manage, cli_test, cli_up
 from project.data_folder import DEFAULT, InstanceError
 
-PASSED_ON = {"manage": cli_manage.main, "test": cli_test.main, "bench": cli_bench.main}
+PASSED_ON = {
+    "manage": cli_manage.main,
+    "doctor": cli_manage.doctor,
+    "test": cli_test.main,
+    "bench": cli_bench.main,
+}
 
 
 def parser() -> argparse.ArgumentParser:

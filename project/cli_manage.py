@@ -8,7 +8,32 @@ from pathlib import Path
 from project.data_folder import DEFAULT, ROOT, DataFolder, InstanceError
 from project.instance import manage_environment
 
+DOCTOR_USAGE = "usage: ./noc doctor [--data DIR] [--json]"
 USAGE = "usage: ./noc manage [--data DIR] COMMAND [options]      (./noc manage help lists them)"
+
+
+def doctor(arguments: list[str]) -> int:
+    """Become ``manage.py noc_doctor`` for a running instance; the exit code is 1 when one fails."""
+    if {"-h", "--help"} & set(arguments):
+        print(DOCTOR_USAGE)
+        return 0
+    folder, rest = split_folder(arguments)
+    where = [] if folder is None else ["--data", folder]
+    return main([*where, "noc_doctor", *rest])
+
+
+def split_folder(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """Take ``--data DIR`` out of the arguments, wherever it stands."""
+    rest = list(arguments)
+    for place, argument in enumerate(rest):
+        if argument == "--data" and place + 1 < len(rest):
+            folder = rest[place + 1]
+            del rest[place : place + 2]
+            return folder, rest
+        if argument.startswith("--data="):
+            del rest[place]
+            return argument.partition("=")[2], rest
+    return None, rest
 
 
 def main(arguments: list[str]) -> int:

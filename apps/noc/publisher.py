@@ -32,7 +32,7 @@ class Publisher:
         config = layer._kwargs
         self._serialize = layer.serialize
         self._prefix = config.get("prefix", "asgi")
-        self._clients = [_client(host) for host in decode_hosts(config.get("hosts"))]
+        self.clients = [_client(host) for host in decode_hosts(config.get("hosts"))]
 
     def publish(self, messages: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """
@@ -44,9 +44,9 @@ class Publisher:
         pipelines: dict[int, Any] = {}
         for group, message in messages:
             channel = f"{self._prefix}__group__{group}"
-            host = _consistent_hash(channel, len(self._clients))
+            host = _consistent_hash(channel, len(self.clients))
             if host not in pipelines:
-                pipelines[host] = self._clients[host].pipeline(transaction=False)
+                pipelines[host] = self.clients[host].pipeline(transaction=False)
             pipelines[host].publish(channel, self._serialize(message))
         for pipeline in pipelines.values():
             pipeline.execute()
