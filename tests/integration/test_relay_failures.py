@@ -1,10 +1,12 @@
 """What fails, and what is made of it: an outage blames nobody, an event dies with its story."""
 
 import json
+from io import StringIO
 from typing import Any
 
 import psycopg
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import transaction
 
 import outbox
@@ -559,3 +561,29 @@ def test_redaction_removes_what_looks_like_a_credential(settings) -> None:
     assert '"x": 1' in found
     error = ValueError("password=hunter22")
     assert traceback_text(error) == "ValueError: password=[removed]\n"
+
+
+class TestLaneCommand:
+    def run(self, *arguments: str) -> str:
+        out = StringIO()
+        call_command("outbox_lane", *arguments, stdout=out)
+        return out.getvalue().strip()
+
+    def test_pauses_resumes_and_skips_with_a_reason(self, bench):
+        lane, reason = str(LANE), ("--reason", "the layer moves house")
+
+        assert self.run("pause", lane, *reason) == f"lane {LANE} is paused"
+        assert self.run("pause", lane, *reason) == f"lane {LANE} was paused already"
+        bench.write(*bench.tickets(3))
+        bench.drainer().drain()
+        assert self.run("skip", lane, *reason) == f"lane {LANE}: 3 events skipped"
+        assert self.run("resume", lane, *reason) == f"lane {LANE} is resumed"
+        assert self.run("resume", lane, *reason) == f"lane {LANE} was neither paused nor failing"
+        assert {row.actor[:4] for row in LaneAction.objects.all()} == {"cli:"}
+        assert LaneAction.objects.count() == 3
+
+    def test_says_what_is_wrong(self, bench):
+        with pytest.raises(CommandError, match="there is no lane 99"):
+            self.run("pause", "99", "--reason", "a slip")
+        with pytest.raises(CommandError, match="give a reason"):
+            self.run("pause", str(LANE), "--reason", " ")

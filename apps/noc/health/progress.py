@@ -7,7 +7,6 @@ healthy, and a quiet system is. Each check is a few index look-ups, whatever lie
 from datetime import timedelta
 
 from django.conf import settings
-from django.core.management import get_commands
 from django.db import connection
 from django.utils import timezone
 
@@ -223,13 +222,10 @@ def dead_letters() -> Finding:
     if not count:
         return ok("none")
     many = f"{count:,} or more" if count == COUNT_LIMIT else f"{count:,}"
-    replay = "outbox_replay --help"
-    if "outbox_replay" not in get_commands():
-        replay = "outbox_status"
     return warn(
         f"{many} not replayed",
         why="each is an event that viewers saw as event_failed or that its sink refused",
-        fix=fixes.manage(replay),
+        fix=fixes.manage("outbox_replay --dry-run"),
     )
 
 
@@ -273,10 +269,7 @@ PROGRESS: dict[str, Check] = {
 
 
 def _resume(lane: int) -> str:
-    clear = "paused_at=None, paused_by=None, pause_reason=None"
-    return fixes.shell(
-        f"from outbox.models import Lane; Lane.objects.filter(lane={lane}).update({clear})"
-    )
+    return fixes.manage(f"outbox_lane resume {lane} --reason 'it may go on'")
 
 
 def _cut(text: str | None) -> str:

@@ -1,4 +1,3 @@
-import getpass
 import json
 from datetime import datetime
 from time import sleep
@@ -10,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from outbox import replay
 from outbox.errors import ReplayError
 from outbox.models import Reason, Replay
+from outbox.operator import operator
 from outbox.replay import Choice, Plan
 from outbox.replay.choice import DEAD_LETTERS, LOG
 from outbox.replay.plan import DISCARD, REPLAY
@@ -67,7 +67,7 @@ class Command(BaseCommand):
 
     def _handle(self, options: dict[str, Any]) -> None:
         if (known := options["cancel"] or options["status"]) is not None:
-            if options["cancel"] and not replay.cancel(known, actor=actor()):
+            if options["cancel"] and not replay.cancel(known, actor=operator()):
                 raise CommandError(f"replay {known} is not running: nothing was cancelled")
             self._show(known, options)
             return
@@ -82,7 +82,7 @@ class Command(BaseCommand):
             action=action,
             forced=options["force"],
             reason=options["reason"] or "",
-            actor=actor(),
+            actor=operator(),
             fingerprint=options["confirm"] or plan.fingerprint,
             rate=options["rate"],
         )
@@ -162,11 +162,3 @@ def choice_of(options: dict[str, Any]) -> Choice:
 
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
-
-
-def actor() -> str:
-    """Who runs the command, as far as the system knows."""
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # an account without a name, as in a container
-        return "cli"
