@@ -22,7 +22,7 @@ def forget_failures(*, now: datetime, deadline: float, using: str = "default") -
     """Delete what is past ``keep_failures_days`` until ``deadline`` (monotonic); return a count."""
     before = now - timedelta(days=outbox_settings().keep_failures_days)
 
-    def delete(statement: str) -> Callable[[int], int]:
+    def delete(statement: str) -> Callable[..., int]:
         def run(limit: int) -> int:
             params: dict[str, Any] = {"before": before, "limit": limit}
             with connections[using].cursor() as cursor:
@@ -37,11 +37,11 @@ def forget_failures(*, now: datetime, deadline: float, using: str = "default") -
     )
 
 
-def in_batches(delete: Callable[[int], int], *, deadline: float) -> int:
-    """Call ``delete(limit)`` until it deletes less than that, or ``deadline`` has passed."""
+def in_batches(delete: Callable[..., int], *, deadline: float) -> int:
+    """Call ``delete(limit=…)`` until it deletes less, or ``deadline`` has passed; return a sum."""
     total = 0
     while monotonic() < deadline:
-        deleted = delete(BATCH)
+        deleted = delete(limit=BATCH)
         total += deleted
         if deleted < BATCH:
             break

@@ -1,6 +1,8 @@
 """The tasks: thin, named for Flower, keyword arguments only, safe to repeat."""
 
+import logging
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -8,10 +10,13 @@ from django.utils import timezone
 
 from apps.noc.health import beats, canary
 from apps.noc.receipts import store
+from apps.tenancy import sessions
 from outbox import epoch, heartbeat, partitions, relay, replay, retention
 from outbox.conf import outbox_settings
 from worker import wake
 from worker.app import app
+
+logger = logging.getLogger("worker.tasks")
 
 FORGET_SECONDS = 30  # what is left over is for the next run
 DRAIN_SECONDS = 20  # a longer backlog goes on in the next task, so that lanes share the workers
@@ -71,9 +76,13 @@ def maintain_partitions() -> None:
 def forget() -> None:
     """Let go of what is older than it is kept, within a time budget. Safe to repeat."""
     now, deadline = timezone.now(), monotonic() + FORGET_SECONDS
-    partitions.drop_old(now=now)
-    retention.forget_failures(now=now, deadline=deadline)
     before = now - timedelta(days=outbox_settings().keep_days)  # receipts of events that are gone
-    retention.in_batches(lambda limit: store.forget(before=before, limit=limit), deadline=deadline)
+    forgotten = {
+        "partitions": len(partitions.drop_old(now=now)),
+        "failures": retention.forget_failures(now=now, deadline=deadline),
+        "receipts": retention.in_batches(partial(store.forget, before=before), deadline=deadline),
+        "sessions": retention.in_batches(sessions.forget_expired, deadline=deadline),
+    }
     canary.forget(now=now)
     beats.forget()
+    logger.info("Forgot what is old", extra=forgotten)

@@ -58,3 +58,9 @@ def live_sessions(keys: Collection[str]) -> set[str]:
 def session_digest(key: str) -> str:
     """Return the name of a session in messages, which must not carry its key."""
     return sha256(key.encode()).hexdigest()
+
+
+def forget_expired(limit: int) -> int:
+    """Delete at most ``limit`` sessions that have expired; return how many."""
+    keys = Session.objects.filter(expire_date__lt=Now()).values("pk")[:limit]
+    return Session.objects.filter(pk__in=keys).delete()[0]
