@@ -13,6 +13,7 @@ from apps.noc.management.commands.seed_demo import staff_permissions
 from apps.noc.models import FeedSession, Finding
 from apps.noc.receipts import admin as receipts_admin
 from apps.noc.receipts import derive, store
+from apps.tenancy import history_admin
 from apps.tenancy.models import Membership
 from outbox import log, relay
 from outbox.lanes import lane_of
@@ -512,7 +513,7 @@ class TestSessionList:
         assert root.get(f"{LIST}?{query}").status_code in (200, 302, 400)
 
     def test_counts_no_further_than_it_pages(self, sessions, root, monkeypatch):
-        monkeypatch.setattr(receipts_admin, "MAX_COUNTED", 2)
+        monkeypatch.setattr(history_admin, "MAX_COUNTED", 2)
 
         assert "2 feed sessions" in root.get(LIST).content.decode()
 

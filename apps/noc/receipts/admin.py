@@ -1,6 +1,5 @@
 """The feed's connections in the admin, to be read only, and the receipts of one event."""
 
-from functools import cached_property
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -16,23 +15,14 @@ from django.urls import URLPattern, path
 from apps.noc.feed.wire import event_of
 from apps.noc.receipts import derive
 from apps.noc.receipts.models import FeedSession
+from apps.tenancy.history_admin import HistoryAdmin
 from apps.tenancy.http.bodies import BIGGEST_ID
-from apps.tenancy.models import Capability, Tenant
-from apps.tenancy.scoped_admin import ScopedAdmin, access_to_admin, is_superuser
+from apps.tenancy.models import Tenant
+from apps.tenancy.scoped_admin import access_to_admin, is_superuser
 from outbox.log import LogRow
 
-MAX_COUNTED = 10_000
 PAGE_RECEIPTS = 100
 TIME = "%Y-%m-%d %H:%M:%S"  # in UTC
-
-
-class NewestRows(Paginator[Any]):
-    """Pages through the newest rows only: counting all of a large table takes too long."""
-
-    @cached_property
-    def count(self) -> int:
-        rows: Any = self.object_list
-        return int(rows[:MAX_COUNTED].count())
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -56,10 +46,9 @@ class ReceiptsForm(forms.Form):
 
 
 @admin.register(FeedSession)
-class FeedSessionAdmin(ScopedAdmin):
+class FeedSessionAdmin(HistoryAdmin):
     """Each part of each connection; names members, so it needs ``tenant:admin``."""
 
-    site_column = None
     list_display = [
         "user",
         "tenant",
@@ -72,12 +61,8 @@ class FeedSessionAdmin(ScopedAdmin):
     ]
     list_select_related = ["user", "tenant"]
     list_filter: ClassVar[Any] = [StateFilter]
-    sortable_by: ClassVar[Any] = []  # only the order of the ids has an index
     search_fields = ["user__username"]
     search_help_text = "A user name or a session, in full."
-    show_facets = admin.ShowFacets.NEVER  # they would count the whole table
-    ordering = ["-id"]
-    paginator = NewestRows
 
     @admin.display
     def scope(self, part: FeedSession) -> str:
@@ -109,20 +94,6 @@ class FeedSessionAdmin(ScopedAdmin):
             return queryset.filter(session=UUID(search_term)), False
         except ValueError:
             return queryset.filter(user__username=search_term), False
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        access = access_to_admin(request)
-        manages = access is not None and access.may(Capability.TENANT_ADMIN)
-        return super().has_view_permission(request, obj) and (manages or is_superuser(request))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.receipts_view)
