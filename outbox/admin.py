@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
 
-from outbox.models import Lane, Message, Mute, Stream
+from outbox.models import Message, Mute, Stream
 
 
 class ReadOnlyAdmin(admin.ModelAdmin[models.Model]):
@@ -34,12 +34,6 @@ class StreamAdmin(ReadOnlyAdmin):
     list_display = ["name", "lane", "last_seq", "published_seq", "last_recorded_at", "epoch"]
     search_fields = ["name"]
     ordering = ["name"]
-
-
-@admin.register(Lane)
-class LaneAdmin(ReadOnlyAdmin):
-    list_display = ["lane", "round", "low_id", "publish_failures", "publish_after"]
-    ordering = ["lane"]
 
 
 @admin.register(Mute)

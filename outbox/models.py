@@ -99,6 +99,7 @@ class Lane(models.Model):
     class Meta:
         managed = False
         db_table = "outbox_lane"
+        permissions = [("control_lane", "Can pause, resume and skip lanes")]
 
     def __str__(self) -> str:
         return f"lane {self.lane}"

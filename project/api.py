@@ -9,6 +9,7 @@ from rest_framework.permissions import AllowAny
 from apps.helpdesk import api as helpdesk
 from apps.noc import api as noc
 from apps.noc import sightings_api as sightings
+from apps.noc.failures import dead_letters_api, replays_api
 from apps.noc.receipts import api as receipts
 from apps.tenancy import api as tenancy
 from apps.tenancy.http.problems import CONTENT_TYPE, members
@@ -34,6 +35,11 @@ urlpatterns: list[URLPattern] = [
     path("noc/events/<int:seq>/receipts/", receipts.ReceiptsView.as_view()),
     path("noc/findings/", sightings.FindingsView.as_view()),
     path("noc/anomalies/", sightings.AnomaliesView.as_view()),
+    path("noc/dead-letters/", dead_letters_api.DeadLettersView.as_view()),
+    path("noc/dead-letters/<int:letter_id>/", dead_letters_api.DeadLetterView.as_view()),
+    path("noc/replays/", replays_api.ReplaysView.as_view()),
+    path("noc/replays/<int:replay_id>/", replays_api.ReplayView.as_view()),
+    path("noc/replays/<int:replay_id>/cancel/", replays_api.CancelView.as_view()),
     path("schema/", SpectacularAPIView.as_view(permission_classes=[AllowAny])),
     re_path("", nothing_here),
 ]

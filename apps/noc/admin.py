@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
 
+from apps.noc.failures import admin as failures_admin  # noqa: F401 - registers itself
 from apps.noc.models import Anomaly, Finding, Sighting
 from apps.noc.receipts.admin import FeedSessionAdmin  # noqa: F401 - registers itself
 from apps.tenancy.scoped_admin import ScopedAdmin, SiteFilter, access_to_admin, is_superuser

@@ -56,6 +56,7 @@ STAFF_MAY = {
     "helpdesk": {"view_ticket", "add_ticket", "change_ticket", "delete_ticket", "view_ticketnote"},
     "noc": {"view_finding", "add_finding", "change_finding", "view_anomaly", "add_anomaly",
             "view_feedsession"},
+    "outbox": {"view_deadletter", "view_attempt", "view_replay", "replay_event"},
 }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""What failed, and sending it again: for the admin and the API, each user within their scope."""
