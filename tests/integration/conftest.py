@@ -6,6 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.integration.failures_world import (  # noqa: F401  (fixtures)
+    admin_of_a,
+    admin_of_b,
+    root,
+)
 from tests.integration.outbox_fixtures import bench, outbox  # noqa: F401  (fixtures)
 
 

@@ -148,7 +148,7 @@ def _verdict(scope: Scope, letter: DeadLetter) -> dict[str, Any] | None:
     except ReplayError:
         return None
     for each in plan.sample:
-        return {"ready": each.verdict == READY, "kind": each.verdict, "why": each.why}
+        return {"ready": each.verdict == READY, "kind": each.verdict, "why": plain(each.why)}
     return None
 
 

@@ -18,7 +18,7 @@ from outbox.replay.start import MAX_RATE, RATE, REASON_LENGTH
 
 ANY_STATE = "all"
 SHORT = 200  # characters of a name that is looked for
-_IDS = re.compile(r"[0-9]{1,18}(,[0-9]{1,18}){0,499}")
+_IDS = re.compile(r"\A[0-9]{1,18}(,[0-9]{1,18}){0,499}\Z")
 
 
 class Moment(forms.DateTimeField):

@@ -69,16 +69,19 @@ def page(
         "title": title,
         "choice": choice,
         "plan": plan,
-        "samples": [(each, plain(each.type), plain(each.subject)) for each in plan.sample]
+        "samples": [
+            (each, plain(each.type), plain(each.subject), plain(each.why)) for each in plan.sample
+        ]
         if plan
         else [],
+        "blocked": [(count, plain(why)) for why, count in plan.blocked.items()] if plan else [],
         "more": plan.total - len(plan.sample) if plan else 0,
         "held_back": plan.total - plan.ready if plan else 0,
         "discards": discards,
         "may_discard": choice.source == DEAD_LETTERS,
         "forced": forced,
         "form": form,
-        "trouble": trouble,
+        "trouble": plain(trouble),
         "kept_query": [
             (name, value)
             for name, values in request.GET.lists()
