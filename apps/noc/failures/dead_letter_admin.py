@@ -53,7 +53,7 @@ class FormFilter(admin.ListFilter):
 class DeadLetterAdmin(HistoryAdmin):
     """Shown to who runs the tenant; replayed by who may besides."""
 
-    list_display = ["died", "seq", "kind", "about", "reason", "what_happened", "cause", "outcome"]
+    list_display = ["died", "event", "what_happened", "cause", "seq"]
     list_display_links = ["died"]
     list_filter: ClassVar[Any] = [FormFilter]
     actions = ["replay_selected"]
@@ -62,25 +62,24 @@ class DeadLetterAdmin(HistoryAdmin):
         return admin_scope(request).dead_letters()
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        if not is_superuser(request):
-            return self.list_display
-        return ["died", "stream", *self.list_display[1:]]
+        names = [*self.list_display]
+        if is_superuser(request):
+            names.append("stream")
+        if request.GET.get("state"):
+            names.append("outcome")
+        return names
 
     @admin.display(description="died at (UTC)")
     def died(self, letter: DeadLetter) -> str:
         return utc(letter.died_at)
 
-    @admin.display(description="type")
-    def kind(self, letter: DeadLetter) -> str:
-        return short(letter.type, 60)
-
-    @admin.display(description="subject")
-    def about(self, letter: DeadLetter) -> str:
-        return short(letter.subject, 60)
+    @admin.display(description="event")
+    def event(self, letter: DeadLetter) -> SafeString:
+        return format_html("{}<br>{}", short(letter.type, 60), short(letter.subject, 60))
 
     @admin.display(description="error")
     def what_happened(self, letter: DeadLetter) -> str:
-        return short(letter.error)
+        return f"{letter.reason}: {short(letter.error)}"
 
     @admin.display(description="cause")
     def cause(self, letter: DeadLetter) -> SafeString:

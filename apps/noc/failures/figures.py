@@ -43,7 +43,7 @@ def tiles(scope: Scope) -> list[Tile]:
             "retrying",
             "Retrying",
             f"{retrying:,}",
-            "recorded, in lanes that are paused or fail" if stopped else "no lane is paused",
+            f"lanes paused or failing: {len(stopped)}" if stopped else "no lane is paused",
             WARNING if retrying or stopped else FINE,
         ),
         Tile("pending", "Pending", f"{pending:,}{more}", "not recorded yet, all tenants"),
