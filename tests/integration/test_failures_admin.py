@@ -122,7 +122,10 @@ class TestList:
         "query",
         ["state=x", "reason=x", "since=yesterday", "ids=x", "ids=1,,2", "site=x", "tenant=x",
          "fingerprint=" + "x" * 99, "subject=%00", "p=9", "p=x", "o=1", "q=x", "what=1",
-         "ids=" + "9" * 18, "text=%25_'%22", "type=\ud800".encode("utf-8", "surrogatepass").hex()],
+         "ids=" + "9" * 18,
+         "since=0001-01-01T00:00:00%2B14:00", "until=9999-12-31T23:59:59-14:00", "subject=-1",
+         "since=10000-01-01", "ids=1%0A", "site=" + "9" * 40, "text=%25_'%22",
+         "type=%ED%A0%80"],
     )  # fmt: skip
     @pytest.mark.parametrize("path", ["", "replay/"])
     def test_of_any_query_is_no_500(self, world, root, admin_of_a, path, query):
@@ -398,19 +401,21 @@ class TestReplay:
     )  # fmt: skip
     def test_wants_a_reason_and_a_rate(self, world, admin_of_a, change):
         die(world.a.tenant)
-        plan = dry_run(admin_of_a, "").context["plan"]
+        plan = dry_run(admin_of_a, "action=discard").context["plan"]
 
-        answer = confirm(admin_of_a, "", fingerprint=plan.fingerprint, **change)
+        answer = confirm(admin_of_a, "", fingerprint=plan.fingerprint, action="discard", **change)
 
         assert "errorlist" in text_of(answer)
         assert Replay.objects.count() == 0
 
     def test_refuses_a_stale_confirmation_and_shows_the_new_dry_run(self, world, admin_of_a):
         die(world.a.tenant)
-        plan = dry_run(admin_of_a, "").context["plan"]
+        plan = dry_run(admin_of_a, "action=discard").context["plan"]
         die(world.a.tenant)
 
-        answer = confirm(admin_of_a, "", fingerprint=plan.fingerprint, reason="keep me")
+        answer = confirm(
+            admin_of_a, "", fingerprint=plan.fingerprint, reason="keep me", action="discard"
+        )
 
         assert answer.status_code == 409
         text = text_of(answer)
@@ -563,5 +568,9 @@ class TestReplayPages:
         text = text_of(admin_of_a.get(REPLAYS))
         assert "the provider" in text
         assert "root" not in text
+        row = Replay.objects.get()
+        assert "root" not in text_of(admin_of_a.get(f"{REPLAYS}{row.pk}/change/"))
+        assert admin_of_a.get(f"{REPLAYS}{row.pk}/history/").status_code == 404
+        assert "Started" in text_of(root.get(f"{REPLAYS}{row.pk}/history/"))
         assert "root" in text_of(root.get(REPLAYS))
         assert letter.state == "dead"

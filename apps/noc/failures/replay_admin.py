@@ -45,7 +45,7 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(Replay)
 class ReplayAdmin(HistoryAdmin):
-    list_display = ["requested", "what", "who", "why", "state", "settled", "outcomes"]
+    list_display = ["requested", "what", "result", "who", "why"]
     list_filter: ClassVar[Any] = [StateFilter]
     actions = None
 
@@ -80,18 +80,20 @@ class ReplayAdmin(HistoryAdmin):
     def why(self, row: Replay) -> str:
         return short(row.reason, 80)
 
-    @admin.display(description="done")
-    def settled(self, row: Replay) -> str:
-        return f"{progress(row)['done']:,} of {row.total:,}"
-
-    @admin.display(description="outcome")
-    def outcomes(self, row: Replay) -> str:
-        return (
-            ", ".join(f"{getattr(row, name):,} {name}" for name in OUTCOMES if getattr(row, name))
-            or "-"
-        )
+    @admin.display(description="result")
+    def result(self, row: Replay) -> str:
+        told = progress(row)
+        counts = ", ".join(f"{told[name]:,} {name}" for name in OUTCOMES if told[name])
+        far = f"{row.get_state_display()}, {told['done']:,} of {row.total:,}"
+        return f"{far}: {counts}" if counts else far
 
     # --- pages ---
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """It names everybody who acted; the replay's own page names those of the tenant."""
+        if not is_superuser(request):
+            raise Http404
+        return super().history_view(request, object_id, extra_context)
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
@@ -135,7 +137,7 @@ class ReplayAdmin(HistoryAdmin):
             "outcomes": [(name, told[name], MEANING[name]) for name in OUTCOMES],
             "reason": plain(row.reason),
             "first_error": plain(row.first_error or ""),
-            "filters": [(name, plain(str(value))) for name, value in row.filters.items()
+            "filters": [(name, _listed(value)) for name, value in row.filters.items()
                         if name != "source"],
             "may_replay": request.user.has_perm(MAY_REPLAY),
         }  # fmt: skip
@@ -212,3 +214,7 @@ class ReplayAdmin(HistoryAdmin):
         if found is None:
             raise Http404("There is no such replay in your scope.")
         return found
+
+
+def _listed(value: Any) -> str:
+    return plain(", ".join(map(str, value)) if isinstance(value, list) else str(value))
