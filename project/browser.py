@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from project.installing import quietly
+
 VARIABLE = "NOC_CHROMIUM"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-INSTALL_SECONDS = 300
 
 
 def find() -> str | None:
@@ -29,19 +30,19 @@ def ensure() -> str | None:
     if os.environ.get(VARIABLE):
         return None  # a path that leads nowhere is a mistake to report, not to mend
     print("noc: no Chromium on PATH; installing one for the browser tests …", file=sys.stderr)
-    if _quietly(sys.executable, "-m", "playwright", "install", "chromium"):
+    if quietly(sys.executable, "-m", "playwright", "install", "chromium"):
         if os.geteuid() == 0:  # the libraries that it needs
-            _quietly(sys.executable, "-m", "playwright", "install-deps", "chromium")
+            quietly(sys.executable, "-m", "playwright", "install-deps", "chromium")
         if (path := _of_playwright()) and _starts(path):
             return path
     if os.geteuid() == 0 and shutil.which("apt-get"):
-        _quietly("apt-get", "update")
-        _quietly("apt-get", "install", "--yes", "--no-install-recommends", "chromium")
+        quietly("apt-get", "update")
+        quietly("apt-get", "install", "--yes", "--no-install-recommends", "chromium")
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 def _starts(path: str) -> bool:
-    return _quietly(path, "--headless", "--no-sandbox", "--version")
+    return quietly(path, "--headless", "--no-sandbox", "--version")
 
 
 def _of_playwright() -> str | None:
@@ -58,20 +59,3 @@ def _of_playwright() -> str | None:
         return None
     path = asked.stdout.strip()
     return path if path and Path(path).exists() else None
-
-
-def _quietly(*command: str) -> bool:
-    """Run to the end without input or output; False when it failed or took too long."""
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            timeout=INSTALL_SECONDS,
-            check=False,
-        )
-    except (subprocess.TimeoutExpired, OSError):
-        return False
-    return done.returncode == 0

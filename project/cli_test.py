@@ -7,7 +7,7 @@ import uuid
 
 import psutil
 
-from project import browser, embedded, processes
+from project import browser, embedded, processes, promtool
 from project.foreground import run_foreground
 from project.instance import clean_environment, origins
 
@@ -31,6 +31,8 @@ def main(arguments: list[str]) -> int:
         }
         if chromium := browser.ensure():
             environment[browser.VARIABLE] = chromium
+        if found := promtool.ensure():
+            environment[promtool.VARIABLE] = found
         try:
             return _run_parts(arguments, environment, servers.reaper)
         finally:
