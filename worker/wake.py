@@ -34,6 +34,8 @@ Target = int | str  # a lane, or ANY
 
 breaker = Breaker(seconds=10)
 failures = Counter("noc_wake_failures_total", "Nudges that failed or were skipped", ["reason"])
+for _reason in ("failed", "skipped"):  # an alert on the increase would miss the first of each
+    failures.labels(_reason)
 
 
 def nudge(lanes: Collection[int] | None) -> None:

@@ -17,6 +17,8 @@ from prometheus_client import generate_latest as render
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from apps.noc.feed import bye
+
 if TYPE_CHECKING:
     from apps.noc.feed.wire import Event
 
@@ -54,6 +56,13 @@ LAYER_REBUILDS = Counter(
     "noc_feed_layer_rebuilds_total", "How often a channel layer that stayed silent was left."
 )
 
+# There from the start with 0: an alert on the increase of a counter does not see its first value.
+for _cause in ("lost", "tail", "jump"):
+    GAPS.labels(_cause)
+for _purpose in ("page", "gap"):
+    LOG_READS.labels(_purpose)
+for _code in (bye.DRAIN, bye.SLOW, bye.RATE, bye.OVERLOADED, bye.EXPIRED, bye.REVOKED, bye.LIMIT):
+    CLOSED.labels(_code)
 
 # What is counted for every frame of every socket is kept in plain numbers by the one thread that
 # sends: prometheus_client's own counters take a lock each time, which costs more than the sending.
