@@ -61,7 +61,9 @@ def demo(options: argparse.Namespace) -> int:
     data = DataFolder(options.data)
     instance = Instance(data, port=options.port, say=say)
     console = Console()
-    console.print("Starting PostgreSQL, Redis, web, worker, beat and Flower (Ctrl-C stops them).")
+    console.print(
+        "Starting PostgreSQL, Redis, web, worker, beat, exporter and Flower (Ctrl-C stops them)."
+    )
     with contextlib.suppress(Stopped), instance.running():
         seeded = seed(instance)
         welcome(console, instance.state(), seeded)

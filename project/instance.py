@@ -1,4 +1,4 @@
-"""A whole local instance: the embedded servers, the migrations, web, worker, beat and Flower."""
+"""A whole local instance: embedded servers, migrations, web, worker, beat, exporter, Flower."""
 
 import contextlib
 import http.client
@@ -15,8 +15,16 @@ from project.embedded import Servers, local_settings, tail
 from project.supervisor import Child, Supervisor
 
 READY_SECONDS = 120
-STOP_ORDER = ("web", "worker", "beat", "flower", "postgres", "redis")
+STOP_ORDER = ("web", "worker", "beat", "exporter", "flower", "postgres", "redis")
 FLOWER_USER = "noc"
+# Flower keeps what passes by in memory, a sweep every two seconds at least: 10,000 tasks are some
+# hours of a quiet system. A worker that is gone is shown for an hour, so that who comes to look
+# still finds it, and no longer, since each restart has a new name.
+FLOWER_LIMITS = {
+    "FLOWER_READ_ONLY": "true",
+    "FLOWER_MAX_TASKS": "10000",
+    "FLOWER_PURGE_OFFLINE_WORKERS": "3600",
+}
 
 
 def clean_environment() -> dict[str, str]:
@@ -55,6 +63,7 @@ class Instance:
         self.servers = Servers(data, self.supervisor.reaper)
         self.port = port
         self.flower_port = 0
+        self.exporter_port = 0
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -82,7 +91,7 @@ class Instance:
     def state(self) -> dict[str, Any]:
         """The object that ``--json`` prints and ``state.json`` keeps; URLs hold the passwords."""
         children = self.supervisor.children
-        programs = {"web", "worker", "beat", "flower"}
+        programs = {"web", "worker", "beat", "exporter", "flower"}
         password = self.data.secrets()["flower"]
         return {
             "ready": programs <= set(children) and all(c.ready for c in children.values()),
@@ -91,6 +100,7 @@ class Instance:
             "database_url": self.servers.postgres.url("noc_owner"),
             "redis_url": self.servers.redis.url(),
             "flower": f"http://{FLOWER_USER}:{password}@127.0.0.1:{self.flower_port}/",
+            "exporter": f"http://127.0.0.1:{self.exporter_port}/metrics",
             "pids": {
                 name: children[name].pid for name in STOP_ORDER if children.get(name) is not None
             },
@@ -109,6 +119,7 @@ class Instance:
                 " Choose one with --port P; --port 0 finds a free one."
             )
         self.flower_port = self.data.port("flower")
+        self.exporter_port = self.data.port("exporter")
 
     def _start_servers(self) -> None:
         started: dict[str, subprocess.Popen[bytes]] = {}
@@ -199,6 +210,17 @@ class Instance:
                 spawn=self._python("beat", [*celery, "beat", "--scheduler", scheduler]),
             ),
             Child(
+                name="exporter",
+                spawn=self._python(
+                    "exporter",
+                    [
+                        *("manage.py", "noc_exporter", "--address", "127.0.0.1"),
+                        *("--port", str(self.exporter_port)),
+                    ],
+                ),
+                answers=lambda: answers_http(self.exporter_port, "/metrics"),
+            ),
+            Child(
                 name="flower",
                 spawn=self._python(
                     "flower",
@@ -206,6 +228,7 @@ class Instance:
                     FLOWER_BASIC_AUTH=f"{FLOWER_USER}:{self.data.secrets()['flower']}",
                     FLOWER_ADDRESS="127.0.0.1",
                     FLOWER_PORT=str(self.flower_port),
+                    **FLOWER_LIMITS,
                 ),
                 answers=lambda: answers_http(self.flower_port, "/healthcheck"),
             ),

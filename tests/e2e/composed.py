@@ -52,10 +52,12 @@ class Composed:
             "NOC_APP_PASSWORD": secrets["noc_app"],
             "REDIS_PASSWORD": secrets["redis"],
             "FLOWER_BASIC_AUTH": ":".join(FLOWER_LOGIN),
+            "GRAFANA_PASSWORD": "not-started",
         }
         self.services: dict[str, Any] = compose_file.load(self.variables)["services"]
         self.ports = {
-            name: self.data.port(name) for name in ("redis-broker", "redis-layer", "web", "flower")
+            name: self.data.port(name)
+            for name in ("redis-broker", "redis-layer", "web", "flower", "exporter")
         }
 
     # --- the image -------------------------------------------------------------------------------
@@ -131,6 +133,7 @@ class Composed:
             "0.0.0.0": "127.0.0.1",  # noqa: S104, what is replaced
             "8000": port,
             "5555": port,
+            "9101": port,
         }
         words = [changes.get(word, word) for word in compose_file.words(command)]
         if name.startswith("redis"):

@@ -12,7 +12,7 @@ from tests.e2e.composed import FLOWER_LOGIN, HOST, Composed
 from tests.e2e.running import eventually, left
 
 STARTED = ("redis-broker", "redis-layer")
-PROGRAMS = ("web", "beat", "flower", "worker")
+PROGRAMS = ("web", "beat", "flower", "exporter", "worker")
 # The proxy in front says these.
 PROXY = {"Host": HOST, "X-Forwarded-Proto": "https"}
 
@@ -40,7 +40,7 @@ def composed(new_data_folder: Callable[[str], Path]) -> Iterator[Composed]:
         composed.migrate()
         for name in PROGRAMS:
             composed.start(name)
-        for name in ("web", "flower"):
+        for name in ("web", "flower", "exporter"):
             eventually(lambda name=name: composed.is_healthy(name), seconds=60)
         yield composed
         assert composed.files() == files, "a service wrote into the image"
@@ -83,6 +83,20 @@ class TestWeb:
         url = f"http://127.0.0.1:{composed.ports['web']}/login/"
         other = PROXY | {"Host": "other.example.com"}
         assert httpx.get(url, headers=other).status_code == 400
+
+    def test_answers_prometheus_which_asks_inside_the_network(self, composed: Composed) -> None:
+        url = f"http://127.0.0.1:{composed.ports['web']}/metrics"
+        answer = httpx.get(url, headers={"Host": "web:8000"})
+        assert answer.status_code == 200
+        assert "noc_feed_connections" in answer.text
+
+
+class TestExporter:
+    def test_answers_with_what_the_role_of_the_application_may_read(
+        self, composed: Composed
+    ) -> None:
+        answer = httpx.get(f"http://127.0.0.1:{composed.ports['exporter']}/metrics")
+        assert "\nnoc_exporter_up 1.0\n" in answer.text
 
 
 class TestWorker:

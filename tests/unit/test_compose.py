@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ import pytest
 from apps.noc.feed.conf import FeedSettings
 from project import web
 from project.embedded_postgres import APP_LIMITS
-from project.instance import Instance
+from project.instance import FLOWER_LIMITS, Instance
 from tests import compose_file
 from tests.compose_file import ROOT, Missing
 
@@ -30,13 +31,15 @@ SECRETS = {
     "NOC_APP_PASSWORD": "app1",
     "REDIS_PASSWORD": "redis1",
     "FLOWER_BASIC_AUTH": "noc:flower1",
+    "GRAFANA_PASSWORD": "grafana1",
 }
 FILLED = {
     **SECRETS,
     "ALLOWED_HOSTS": "noc.example.com",
     "ALLOWED_ORIGINS": "https://noc.example.com",
 }
-PROGRAMS = ("web", "worker", "beat", "flower")
+PROGRAMS = ("web", "worker", "beat", "exporter", "flower")
+MONITORING = ("prometheus", "grafana")  # of a profile, from images of others
 
 TEXT = {"type": "string", "minLength": 1}
 TEXTS = {"type": "array", "items": TEXT, "minItems": 1, "uniqueItems": True}
@@ -58,7 +61,14 @@ def record(required: list[str] | None = None, **properties: Any) -> dict[str, An
 # it is added here.
 SERVICE = record(
     ["image", "restart", "cap_drop", "security_opt", "read_only", "logging"],
-    image={"type": "string", "pattern": r"^[a-z-]+(:[0-9]+\.[0-9]+(\.[0-9]+)?-[a-z]+)?$"},
+    image={
+        "anyOf": [
+            {"pattern": r"^[a-z-]+(:[0-9]+\.[0-9]+(\.[0-9]+)?-[a-z]+)?$"},
+            {"pattern": r"^(prom/prometheus:v|grafana/grafana:)[0-9]+\.[0-9]+\.[0-9]+$"},
+        ]
+    },
+    profiles={"const": ["monitoring"]},
+    networks=record(default=record(["ipv4_address"], ipv4_address=TEXT)),
     build=record(
         ["context", "args"],
         context={"const": "."},
@@ -105,6 +115,19 @@ SCHEMA = {
     "properties": {
         "services": {"type": "object", "additionalProperties": SERVICE},
         "volumes": {"type": "object", "additionalProperties": {"type": "null"}},
+        "networks": record(
+            default=record(
+                ["ipam"],
+                ipam=record(
+                    config={
+                        "type": "array",
+                        "items": record(["subnet", "ip_range"], subnet=TEXT, ip_range=TEXT),
+                        "minItems": 1,
+                        "maxItems": 1,
+                    }
+                ),
+            )
+        ),
     },
     "patternProperties": {"^x-": {"type": "object"}},
     "required": ["services"],
@@ -174,7 +197,34 @@ class TestFile:
 class TestServices:
     def test_are_those_of_the_design(self, services: dict[str, Any]) -> None:
         others = {"postgres", "redis-broker", "redis-layer", "migrate"}
-        assert set(services) == {*PROGRAMS, *others}
+        assert set(services) == {*PROGRAMS, *others, *MONITORING}
+
+    def test_start_the_monitoring_only_when_asked_for(self, services: dict[str, Any]) -> None:
+        optional = {name for name, service in services.items() if "profiles" in service}
+        assert optional == set(MONITORING)
+        for name, service in services.items():
+            if name not in MONITORING:
+                assert not set(service.get("depends_on", {})) & set(MONITORING), name
+
+    def test_let_the_prometheus_of_the_profile_and_no_other_fetch_the_metrics(
+        self, services: dict[str, Any]
+    ) -> None:
+        address = ip_address(services["prometheus"]["networks"]["default"]["ipv4_address"])
+        (subnet,) = compose_file.raw()["networks"]["default"]["ipam"]["config"]
+        network = ip_network(subnet["subnet"])
+        clients = services["web"]["environment"]["METRICS_CLIENTS"].split(",")
+        assert address in network
+        assert address not in ip_network(subnet["ip_range"])  # nobody else gets it
+        reachable = [each for each in map(ip_network, clients) if each.version == 4]
+        assert [n for n in reachable if n.overlaps(network)] == [ip_network(f"{address}/32")]
+        # Docker's gateway, from which the proxy in front appears to come.
+        assert address != next(network.hosts())
+
+    def test_let_nobody_into_grafana_without_the_password(self, services: dict[str, Any]) -> None:
+        environment = services["grafana"]["environment"]
+        assert environment["GF_SECURITY_ADMIN_PASSWORD"] == SECRETS["GRAFANA_PASSWORD"]
+        assert environment["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
+        assert environment["GF_USERS_ALLOW_SIGN_UP"] == "false"
 
     def test_restart_and_tell_their_health_but_for_the_migrations(
         self, services: dict[str, Any]
@@ -203,12 +253,14 @@ class TestServices:
 
     def test_are_reached_from_this_machine_alone(self, services: dict[str, Any]) -> None:
         published = {name for name, service in services.items() if service.get("ports")}
-        assert published == {"web", "flower"}  # the schema holds both to the loopback
+        # The schema holds all of them to the loopback.
+        assert published == {"web", "flower", "exporter", *MONITORING}
 
     def test_show_flower_to_one_login_without_its_buttons(self, services: dict[str, Any]) -> None:
         environment = services["flower"]["environment"]
         assert environment["FLOWER_BASIC_AUTH"] == SECRETS["FLOWER_BASIC_AUTH"]
-        assert environment["FLOWER_READ_ONLY"] == "true"
+        assert {name: environment[name] for name in FLOWER_LIMITS} == FLOWER_LIMITS
+        assert FLOWER_LIMITS["FLOWER_READ_ONLY"] == "true"
 
     def test_get_the_grace_that_the_web_process_takes(self, services: dict[str, Any]) -> None:
         graceful = web.GRACEFUL_SECONDS + FeedSettings().drain_seconds
@@ -252,6 +304,7 @@ class Programs(Instance):
     def __init__(self) -> None:
         self.port = 8000
         self.flower_port = 5555
+        self.exporter_port = 9101
         self.data: Any = SimpleNamespace(secrets=lambda: {"flower": "flower1"})
         self.commands: dict[str, list[str]] = {}
 
@@ -267,8 +320,8 @@ class TestCommands:
         local._programs()
         wanted = ["python", *local.commands[name]]
         found = compose_file.words(services[name]["command"])
-        if "--host" in found:  # a container is reached from outside of it
-            found[found.index("--host") + 1] = "127.0.0.1"
+        for option in {"--host", "--address"} & set(found):  # a container is reached from outside
+            found[found.index(option) + 1] = "127.0.0.1"
         assert found == wanted
 
     def test_migrate_as_a_local_instance_does(self, services: dict[str, Any]) -> None:
