@@ -2,6 +2,9 @@
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from time import monotonic
 
 from django.db import connections
@@ -17,9 +20,23 @@ SWEEP = "sweep"  # beat sent a sweep, and a worker ran it
 _written: dict[tuple[int, str], float] = {}
 
 
+_task: ContextVar[str] = ContextVar("outbox_task", default="")
+
+
 def worker_name() -> str:
-    """Name this process in attempts, marks and heartbeats: ``host:pid``."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """Name who does it, for attempts, marks and the audit: ``host:pid`` or ``host:pid task ID``."""
+    name, task = f"{socket.gethostname()}:{os.getpid()}", _task.get()
+    return f"{name} task {task}" if task else name
+
+
+@contextmanager
+def doing(task: str | None) -> Iterator[None]:
+    """What is done inside is done for the task with this id; it is part of ``worker_name()``."""
+    token = _task.set(task or "")
+    try:
+        yield
+    finally:
+        _task.reset(token)
 
 
 def beat(name: str) -> None:

@@ -165,6 +165,7 @@ class Instance:
             **self.servers.environment(role),
             **origins(self.port),
             **operation(self.data, self.state()["ws"]),
+            "NOC_FLOWER_URL": f"http://127.0.0.1:{self.flower_port}",
             "NOC_INSTANCE": f"noc-{name}",
             processes.MARKER: str(self.data.path),
         }

@@ -180,6 +180,8 @@ FEED_URL: str = env.str("NOC_FEED_URL", default="")
 # --- Operation -------------------------------------------------------------------------------
 # How this installation is started, so that advice is a command that runs as it is written:
 # "noc" (with the data folder, if it is not .local), "compose", or empty.
+# Where people find Flower, like https://flower.example.com: what superusers are led to.
+FLOWER_URL: str = env.str("NOC_FLOWER_URL", default="")
 OPERATED_BY: str = env.str("NOC_OPERATED_BY", default="")
 
 # --- HTTP ------------------------------------------------------------------------------------

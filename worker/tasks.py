@@ -22,11 +22,13 @@ FORGET_SECONDS = 30  # what is left over is for the next run
 DRAIN_SECONDS = 20  # a longer backlog goes on in the next task, so that lanes share the workers
 
 
-@app.task(name="outbox.drain", ignore_result=True)
-def drain(*, lane: int) -> None:
+@app.task(name="outbox.drain", ignore_result=True, bind=True)
+def drain(self: Any, *, lane: int) -> None:
     """Drain one lane. Safe to repeat and to run twice at once: the lane row lock lets one in."""
     wake.clear(lane)
-    if relay.drain(lane, deadline=monotonic() + DRAIN_SECONDS):
+    with heartbeat.doing(self.request.id):
+        more = relay.drain(lane, deadline=monotonic() + DRAIN_SECONDS)
+    if more:
         wake.send([lane])
 
 

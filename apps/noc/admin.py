@@ -8,8 +8,10 @@ from django.db import models
 from django.http import HttpRequest
 
 from apps.noc.failures import admin as failures_admin  # noqa: F401 - registers itself
+from apps.noc.health.models import Canary
 from apps.noc.models import Anomaly, Finding, Sighting
 from apps.noc.receipts.admin import FeedSessionAdmin  # noqa: F401 - registers itself
+from apps.tenancy.history_admin import HistoryAdmin
 from apps.tenancy.scoped_admin import ScopedAdmin, SiteFilter, access_to_admin, is_superuser
 
 
@@ -58,3 +60,11 @@ class AnomalyAdmin(SightingAdmin):
     list_display = ["metric", "severity", "observed", "expected", "site", "detected_at"]
     search_fields = ["metric"]
     readonly_fields = ["detected_at"]
+
+
+@admin.register(Canary)
+class CanaryAdmin(HistoryAdmin):
+    """The last week's runs, one a minute: how far each came, and why no further."""
+
+    list_display = ["sent_at", "stage", "seconds", "error"]
+    list_filter: ClassVar[Any] = ["stage"]

@@ -43,8 +43,9 @@ SELECT id FROM made
 
 
 def sections() -> dict[str, str]:
+    """Each alert's section by its name; what stands before them all is the Check of ``Begin``."""
     parts = re.split(r"^## (Noc\w+)$", RUNBOOK.read_text(encoding="utf-8"), flags=re.M)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
+    return {"Begin": f"**Check.**{parts[0]}", **dict(zip(parts[1::2], parts[2::2], strict=True))}
 
 
 def commands(alert: str, part: str) -> list[str]:
@@ -78,6 +79,7 @@ class Operator:
         """Run commands as they are written and return what they print."""
         text = text.replace(".local/", f"{self.stack.data}/")
         text = text.replace("./noc manage", f"./noc manage --data '{self.stack.data}'")
+        text = text.replace("./noc doctor", f"./noc doctor --data '{self.stack.data}'")
         text = text.replace("http://127.0.0.1:8000", self.stack["http"])
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", text],

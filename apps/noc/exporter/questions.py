@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apps.noc.health.canary import UNWATCHED
+from apps.noc.health.models import Canary
 from outbox.models import DeadLetter, Reason, Replay
 from outbox.status import COUNT_LIMIT as CAP
 
@@ -200,6 +202,28 @@ SELECT count(*) AS noc_feed_leases FROM (SELECT FROM noc_feedlease LIMIT %(cap)s
     },
 )
 
+# The newest of a week's runs, one a minute. Without an address of a websocket none is received, and
+# none is told of: there is nothing to alert on.
+CANARY = Question(
+    name="canary",
+    sql="""
+SELECT r.seconds AS noc_canary_seconds,
+       CASE WHEN r.id IS NOT NULL THEN extract(epoch FROM r.sent_at)
+            WHEN EXISTS (SELECT FROM noc_canary
+                          WHERE stage <> %(received)s AND seconds IS NOT NULL
+                            AND error <> %(unwatched)s) THEN 0 END
+         AS noc_canary_last_success_timestamp_seconds
+  FROM (VALUES (1)) v
+  LEFT JOIN (SELECT id, sent_at, seconds FROM noc_canary WHERE stage = %(received)s
+              ORDER BY id DESC LIMIT 1) r ON true
+""",
+    metrics={
+        "noc_canary_seconds": "From the save to the websocket, of the last canary that arrived.",
+        "noc_canary_last_success_timestamp_seconds": "When the last canary that arrived was sent;"
+        " 0: some were sent, and none arrived.",
+    },
+)
+
 QUESTIONS = (
     OUTBOX,
     LOG,
@@ -213,6 +237,7 @@ QUESTIONS = (
     PARTITIONS,
     DEFAULT_PARTITIONS,
     SOCKETS,
+    CANARY,
 )
 
 PARAMETERS: dict[str, Any] = {
@@ -222,4 +247,6 @@ PARAMETERS: dict[str, Any] = {
     "dead": DeadLetter.State.DEAD.value,
     "cancelled": Replay.State.CANCELLED.value,
     "heartbeats": ["timer", "sweep"],
+    "received": Canary.Stage.RECEIVED.value,
+    "unwatched": UNWATCHED,
 }

@@ -23,7 +23,7 @@ from apps.noc.exporter.questions import PARAMETERS, Question
 logger = logging.getLogger("noc.exporter")
 
 STATEMENT_SECONDS = 2
-SCRAPE_SECONDS = 5  # Prometheus gives up after 10
+SCRAPE_SECONDS = 4  # the health check gives up after 5, Prometheus after 10
 CLOSE_SECONDS = 1
 
 # No lock is waited for: a migration that has one is more important than a scrape.

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.db.models import F, Func, TextField
 from django.db.models.fields.json import KeyTextTransform
@@ -15,6 +16,7 @@ from apps.noc.failures.scope import Scope
 from apps.noc.failures.words import names, plain, utc
 from apps.noc.feed.wire import tenant_of
 from apps.noc.receipts.models import FeedSession
+from apps.tenancy.scoped_admin import is_superuser
 from outbox import replay
 from outbox.errors import ReplayError
 from outbox.models import Attempt, Broadcast, DeadLetter
@@ -24,6 +26,7 @@ SHOWN_CHARACTERS = 20_000  # of a payload
 MOST_ATTEMPTS = 50
 MOST_BROADCASTS = 20
 VIEW_ATTEMPTS = "outbox.view_attempt"
+_TASK = " task "  # of outbox.heartbeat.worker_name()
 _TICKET = re.compile(r"ticket:([0-9]{1,18})")
 _TENANT = re.compile(r"tenant:[0-9]{1,18}")
 
@@ -111,7 +114,8 @@ def _attempts(request: HttpRequest, letter: DeadLetter) -> list[dict[str, Any]]:
         {
             "number": row.number,
             "started": utc(row.started_at),
-            "worker": row.worker,
+            "worker": row.worker.partition(_TASK)[0],
+            **_task_of(request, row.worker),
             "duration": "died" if row.duration_ms is None else f"{row.duration_ms:,.1f} ms",
             "reason": row.reason,
             "error": plain(row.error),
@@ -119,6 +123,13 @@ def _attempts(request: HttpRequest, letter: DeadLetter) -> list[dict[str, Any]]:
         }
         for row in reversed(rows)
     ]
+
+
+def _task_of(request: HttpRequest, worker: str) -> dict[str, str]:
+    """The Celery task of an attempt. Flower shows every tenant's, so it is for superusers alone."""
+    task = worker.partition(_TASK)[2]
+    leads = task and settings.FLOWER_URL and is_superuser(request)
+    return {"task": task, "task_url": f"{settings.FLOWER_URL}/task/{task}" if leads else ""}
 
 
 def _broadcasts(letter: DeadLetter) -> list[dict[str, Any]]:
@@ -129,7 +140,7 @@ def _broadcasts(letter: DeadLetter) -> list[dict[str, Any]]:
     return [
         {
             "published": utc(row.published_at),
-            "worker": row.worker,
+            "worker": row.worker.partition(_TASK)[0],
             "slice": f"{row.first_seq} to {row.last_seq}",
             "groups": sorted(
                 group
