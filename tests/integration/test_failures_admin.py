@@ -11,7 +11,7 @@ from django.test import Client
 
 from apps.helpdesk.actions import change_status, create_ticket
 from apps.tenancy.models import Membership
-from outbox import dead_letters, replay
+from outbox import dead_letters, heartbeat, replay
 from outbox.models import Attempt, DeadLetter, Message, Replay
 from outbox.models import LogEntry as Logged
 from tests.integration.failures_world import (
@@ -183,6 +183,19 @@ class TestDetail:
         assert f"receipts/?tenant={world.a.tenant.pk}&amp;seq={letter.seq}" in text
         assert f"noc_tenant_{world.a.tenant.pk}" in text
         assert f"replay/?ids={letter.pk}" in text
+
+    def test_leads_a_superuser_to_the_task_of_an_attempt(self, world, admin_of_a, root, settings):
+        with heartbeat.doing("0f2c6f0e-1d7d-4f5c-9a53-6f9a5b1c2d3e"):
+            letter = die(world.a.tenant)
+        page = f"{LETTERS}{letter.pk}/change/"
+        link = 'href="https://flower.example.com/task/0f2c6f0e-1d7d-4f5c-9a53-6f9a5b1c2d3e"'
+
+        assert link not in text_of(root.get(page))
+        settings.FLOWER_URL = "https://flower.example.com"
+        assert link in text_of(root.get(page))
+        text = text_of(admin_of_a.get(page))
+        assert link not in text
+        assert "task 0f2c6f0e" in text
 
     def test_says_what_the_ticket_has_moved_to(self, world, admin_of_a, ticket):
         record(world.a.tenant)

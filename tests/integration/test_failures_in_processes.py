@@ -1,5 +1,6 @@
 """Failures of real processes: Redis away for long, poison, and an event that kills its worker."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -100,6 +101,8 @@ class TestPoison:
         letter = DeadLetter.objects.get()
         assert (letter.seq, letter.reason) == (700, "poison")
         assert letter.error == "anomaly_detected has an integer as 'severity', not a text"
+        # Who found it: a task, or the timer of the worker's main process, which is in none.
+        assert re.fullmatch(r"[^:]+:\d+( task [0-9a-f-]{36})?", Attempt.objects.get().worker)
         # The rounds are full, so nobody waited for it.
         slices = Broadcast.objects.order_by("last_seq").values_list("first_seq", "last_seq")
         assert list(slices) == [(1, 500), (501, 1_000)]
