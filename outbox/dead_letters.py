@@ -21,7 +21,7 @@ from outbox import sql
 from outbox.conf import outbox_settings
 from outbox.heartbeat import worker_name
 from outbox.log import LogRow
-from outbox.redaction import cleaned, error_text
+from outbox.redaction import ERROR_LENGTH, cleaned, error_text
 
 logger = logging.getLogger("outbox.dead_letters")
 
@@ -57,15 +57,11 @@ def judge(connection: psycopg.Connection, rows: Sequence[LogRow], *, now: dateti
 
     They stay in the order: a sink puts something in their place. Safe to repeat.
     """
-    verdict = outbox_settings().verdict
-    if verdict is None:
+    if outbox_settings().verdict is None:
         return 0
     found = []
     for row in rows:
-        try:
-            fault = verdict(row)
-        except Exception as error:  # a judge that fails at a row cannot have it delivered
-            fault = f"it could not be judged: {error_text(error)}"
+        fault = fault_of(row)
         if fault is not None:
             found.append(
                 Attempt(
@@ -74,12 +70,24 @@ def judge(connection: psycopg.Connection, rows: Sequence[LogRow], *, now: dateti
                     reason=POISON,
                     started_at=now,
                     duration_ms=0.0,
-                    error=cleaned(fault),
+                    error=fault,
                 )
             )
     if found:
         bury(connection, found)
     return len(found)
+
+
+def fault_of(row: LogRow) -> str | None:
+    """Return why ``row`` can never be delivered as it is, None when it can."""
+    verdict = outbox_settings().verdict
+    if verdict is None:
+        return None
+    try:
+        fault = verdict(row)
+    except Exception as error:  # a judge that fails at a row cannot have it delivered
+        fault = f"it could not be judged: {error_text(error)}"
+    return None if fault is None else cleaned(fault)[:ERROR_LENGTH]
 
 
 def bury(connection: psycopg.Connection, last: Sequence[Attempt]) -> None:
@@ -118,11 +126,15 @@ def bury(connection: psycopg.Connection, last: Sequence[Attempt]) -> None:
                 "seq": attempt.row.seq,
                 "event_id": str(attempt.row.event_id),
                 "type": attempt.row.type,
-                "request_id": attempt.row.context.get("request_id"),
+                "request_id": _request_id(attempt.row),
                 "reason": attempt.reason,
                 "error": attempt.error,
             },
         )
+
+
+def _request_id(row: LogRow) -> Any:
+    return row.context.get("request_id") if isinstance(row.context, dict) else None
 
 
 def note(connection: psycopg.Connection, attempts: Sequence[Attempt]) -> None:

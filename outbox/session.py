@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 
 import psycopg
 from django.db import connections
+from psycopg.types.json import set_json_loads
 
 from outbox.epoch import renew_if_moved_by
+from outbox.log import loads
 from outbox.safety import check_database
 
 
@@ -78,6 +80,7 @@ def _connect(using: str) -> Session:
         cursor_factory=psycopg.ClientCursor,  # several statements in one message
     )
     connection.prepare_threshold = None  # works behind PgBouncer in transaction mode
+    set_json_loads(loads, connection)
     try:
         check_database(connection)
         renew_if_moved_by(connection)

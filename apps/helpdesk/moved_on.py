@@ -1,6 +1,7 @@
 """Which events a ticket has moved past: sending them again would tell of a state that is over."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from apps.helpdesk.models import Ticket
@@ -27,7 +28,10 @@ def moved_on(rows: Sequence[LogRow]) -> Mapping[UUID, str]:
 
 
 def _told(row: LogRow) -> tuple[int | None, int | None]:
-    ticket_id, version = (row.payload.get(key) for key in ("ticket_id", "version"))
+    payload: Any = row.payload
+    if not isinstance(payload, Mapping):
+        return None, None
+    ticket_id, version = (payload.get(key) for key in ("ticket_id", "version"))
     if type(ticket_id) is not int or type(version) is not int or not 0 < ticket_id < 2**63:
         return None, None
     return ticket_id, version

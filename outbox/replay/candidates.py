@@ -9,6 +9,7 @@ from django.db.backends.utils import CursorWrapper
 
 from outbox import sql
 from outbox.conf import outbox_settings
+from outbox.dead_letters import fault_of
 from outbox.log import LogRow, decoded
 from outbox.replay.choice import DEAD_LETTERS, Key
 
@@ -51,19 +52,13 @@ def read(
                 verdict, why = ALREADY, f"it is {state} already"
             elif discard:
                 verdict, why = READY, ""
-            elif fault := fault_of(row):
+            elif fault := fault_of(row):  # it would die again at once
                 verdict, why = FAILED, fault
             elif row.event_id in stale:
                 verdict, why = SUPERSEDED, stale[row.event_id]
             else:
                 verdict, why = READY, ""
             yield Candidate(key=key, row=row, verdict=verdict, why=why, replayed_at=replayed_at)
-
-
-def fault_of(row: LogRow) -> str | None:
-    """Return why the event would die again at once, None when it would not."""
-    verdict = outbox_settings().verdict
-    return None if verdict is None else verdict(row)
 
 
 def moved_on(rows: Sequence[LogRow]) -> Any:

@@ -130,7 +130,7 @@ class Sink:
         if self.error is not None:
             raise self.error
         for row in rows:
-            if row.payload.get("name") in self.refuses:
+            if isinstance(row.payload, dict) and row.payload.get("name") in self.refuses:
                 raise ValueError(f"cannot take '{row.payload['name']}' of {row.seq}")
         self.calls.append(list(rows))
 

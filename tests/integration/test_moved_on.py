@@ -53,12 +53,14 @@ class TestMovedOn:
         from dataclasses import replace
 
         (row,) = logged(f"tenant:{ticket.tenant_id}")
-        odd = [
+        odd: list[Any] = [
             {},
             {"ticket_id": "7", "version": 1},
             {"ticket_id": 7},
             {"ticket_id": 2**70, "version": 1},
             {"ticket_id": True, "version": 1},
+            ["no object"],
+            None,
         ]
 
         assert moved_on([replace(row, payload=payload) for payload in odd]) == {}

@@ -10,15 +10,20 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 
 import outbox
-from outbox import controls, status
+from outbox import controls, log, replay, status
 from outbox.dead_letters import fingerprint
 from outbox.errors import LaneMissing, TransportDown
 from outbox.models import Attempt, DeadLetter, LaneAction
+from outbox.replay import Choice
 from outbox.takeover import LEASE_SECONDS
 from tests.integration import outbox_fixtures
 from tests.integration.outbox_fixtures import LANE, STREAM, Bench
 
 JUDGE = f"{outbox_fixtures.__name__}.judge"
+RAW = (  # what another program may write
+    "INSERT INTO outbox_message (lane, stream, type, subject, payload, context)"
+    " VALUES (%s, %s, 'said', 'it:1', %s, %s)"
+)
 
 
 @pytest.fixture
@@ -271,6 +276,13 @@ class TestPoison:
         assert letter.error == "it could not be judged: RuntimeError: the judge fails"
         assert marks(bench) == (2, 2)
 
+    def test_has_an_error_of_a_bounded_length(self, bench):
+        bench.configure(judge=JUDGE)
+        publish("x" * 1_000_000)
+        bench.drainer().drain()
+
+        assert DeadLetter.objects.get().error == "x" * 1_000
+
     def test_keeps_a_payload_of_any_size_and_a_number_of_any_digits(self, bench):
         bench.configure(judge=JUDGE)
         digits = "123456789012345678901234567890.5"
@@ -285,6 +297,20 @@ class TestPoison:
         kept = bench.one("SELECT payload->>'n' FROM outbox_dead_letter")
         assert kept == digits
         assert bench.one("SELECT length(payload->>'text') FROM outbox_dead_letter") == 2_000_000
+
+    @pytest.mark.parametrize(
+        "payload", ['{"n": 1e5000, "fault": "big"}', "[" * 3_000 + "]" * 3_000, "[]", "null"]
+    )
+    def test_is_filed_and_passed_also_when_python_cannot_read_its_payload(self, bench, payload):
+        bench.configure(judge=JUDGE)
+        bench.admin.execute(RAW, [LANE, STREAM, payload, "[]"])
+        publish(None)
+        bench.drainer().drain()
+
+        letter = DeadLetter.objects.only("seq").get()
+        assert (letter.seq, marks(bench)) == (1, (2, 2))
+        assert [row.seq for row in log.read(STREAM, 0, 9)] == [1, 2]  # its readers pass it too
+        assert replay.plan(Choice()).total == 1
 
 
 class TestCrash:

@@ -109,6 +109,12 @@ class TestPlan:
 
         assert (plan.total, plan.ready, plan.blocked) == (2, 0, {"it lacks a key": 2})
 
+    def test_tells_what_the_judge_fails_at(self, bench, dead):
+        dead("it:1", fault="fail")
+        why = "it could not be judged: RuntimeError: the judge fails"
+
+        assert replay.plan(Choice()).blocked == {why: 1}
+
     def test_has_another_fingerprint_when_the_set_or_a_verdict_is_another(self, bench, dead):
         dead("it:1", "it:2")
         prints = [replay.plan(Choice()).fingerprint]
@@ -317,6 +323,15 @@ class TestReplay:
         assert result["first_error"] == f"{STREAM} 1: it lacks a key"
         assert letters(state="dead") == ["it:1", "it:2"]
         assert not Message.objects.exists()
+
+    def test_passes_what_the_judge_fails_at_and_keeps_no_other_from_its_turn(self, bench, dead):
+        dead("it:1", "it:2", fault="fail")
+        release(bench)
+        first, second = start(Choice(subject="it:1")), start(Choice(subject="it:2"))
+        bench.configure(judge=JUDGE)
+
+        assert finish(second)["failed"] == 1
+        assert finish(first)["first_error"].endswith("RuntimeError: the judge fails")
 
     def test_is_all_or_nothing_for_each_event_when_the_process_dies(self, bench, dead):
         dead(*(f"it:{n}" for n in range(60)))
