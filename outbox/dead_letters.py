@@ -116,8 +116,10 @@ def bury(connection: psycopg.Connection, last: Sequence[Attempt]) -> None:
     with connection.transaction():
         filed = {event_id for (event_id,) in connection.execute(sql.FILE_DEAD, params).fetchall()}
         new = [attempt for attempt in last if attempt.row.event_id in filed]
-        _add(connection, new)
-        count(connection, [attempt.reason for attempt in new])
+        # What is poison may kill its worker as well: its crashes count, or it would for ever.
+        kept = [each for each in last if each.reason == CRASH or each.row.event_id in filed]
+        _add(connection, kept)
+        count(connection, [attempt.reason for attempt in kept])
     for attempt in new:
         logger.error(
             "An event is dead",

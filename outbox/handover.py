@@ -14,6 +14,7 @@ Note [Kinds of failure]
 import logging
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import Any
 
@@ -21,7 +22,7 @@ import psycopg
 from django.utils import timezone
 
 from outbox import dead_letters, failpoints, slices, sql, takeover
-from outbox.conf import outbox_settings
+from outbox.conf import Targets, outbox_settings
 from outbox.dead_letters import SINK_ERROR, Attempt
 from outbox.errors import TransportDown
 from outbox.log import LogRow
@@ -33,6 +34,13 @@ logger = logging.getLogger("outbox.relay")
 
 BACKOFF_CAP_SECONDS = 30
 RETRY_SECONDS = (0.2, 0.6)  # before the second and the third try at events that fail alone
+
+
+SETTLE_SECONDS = 1.0  # of single events that passed, what a process that dies now leaves unmarked
+
+
+class TimeOver(Exception):
+    """The deadline came in the middle of single events: the next drain goes on with the rest."""
 
 
 class SinkDown(Exception):
@@ -58,7 +66,24 @@ def hand_over(
     Return whether all of it is done. Otherwise the next look at the marks finds the rest.
     """
     mark = takeover.begin(connection, lane) if behind else None
-    done = _Handover(connection)
+    try:
+        return _hand_over(connection, lane, mark, rows, behind, deadline)
+    except BaseException:
+        if mark is not None:  # this process lives: whatever failed, no event has ended it
+            with suppress(psycopg.Error):
+                mark.take_away(connection)
+        raise
+
+
+def _hand_over(
+    connection: psycopg.Connection,
+    lane: int,
+    mark: Takeover | None,
+    rows: Sequence[LogRow],
+    behind: Sequence[Slice],
+    deadline: float,
+) -> bool:
+    done = _Handover(connection, deadline)
     try:
         if not behind:
             done.deliver(rows)
@@ -72,10 +97,14 @@ def hand_over(
             return False
     except SinkDown as down:
         done.settle([])
-        _pause(connection, lane, down)
+        _pause(connection, lane, mark, down)
         return False
     except TakenOver:
         done.settle(slices.of_rows(rows))
+        return False
+    except TimeOver:
+        done.settle([])
+        takeover.hand_back(connection, lane, mark)
         return False
     failpoints.hit("published")
     done.settle([*behind, *slices.of_rows(rows)])
@@ -106,7 +135,7 @@ def _take_over(
     left = takeover.not_dead(connection, left)
     if mark.died:
         done.deliver(rows)  # first: what killed the other may kill this process too
-        done.deliver_solo(mark, left)
+        done.deliver_solo(mark, left, behind)
     else:
         done.deliver(sorted([*left, *rows], key=lambda row: (row.stream, row.seq)))
     return True
@@ -124,8 +153,15 @@ def _pass_over(connection: psycopg.Connection, behind: Sequence[Slice], deadline
     return True
 
 
-def _pause(connection: psycopg.Connection, lane: int, down: SinkDown) -> None:
-    params = {"lane": lane, "cap": BACKOFF_CAP_SECONDS, "error": error_text(down.error)}
+def _pause(
+    connection: psycopg.Connection, lane: int, mark: Takeover | None, down: SinkDown
+) -> None:
+    params = {
+        "lane": lane,
+        "token": mark.token if mark else None,
+        "cap": BACKOFF_CAP_SECONDS,
+        "error": error_text(down.error),
+    }
     (failures,) = connection.execute(sql.PAUSE_PUBLISHING, params).fetchall()[0]
     dead_letters.count(connection, [down.kind])
     # The sink logs its own reason; one traceback per outage is enough here.
@@ -139,11 +175,13 @@ def _pause(connection: psycopg.Connection, lane: int, down: SinkDown) -> None:
 class _Handover:
     """What one hand-over has sent, and the attempts that failed; written down by ``settle``."""
 
-    def __init__(self, connection: psycopg.Connection) -> None:
+    def __init__(self, connection: psycopg.Connection, deadline: float) -> None:
         self._connection = connection
+        self._deadline = deadline
         self._sent: list[dict[str, Any]] = []
         self._failed: list[Attempt] = []
         self._dead: list[Attempt] = []
+        self._took = False  # of the single events at hand, one was sent
 
     def deliver(self, rows: Sequence[LogRow]) -> None:
         """
@@ -151,6 +189,7 @@ class _Handover:
 
         Raises:
             SinkDown: the sink takes nothing; some may have passed.
+            TimeOver: the same, since each had to be tried alone.
         """
         if not rows:
             return
@@ -165,13 +204,15 @@ class _Handover:
             )
             self._deliver_each(rows)
 
-    def deliver_solo(self, mark: Takeover, rows: Sequence[LogRow]) -> None:
+    def deliver_solo(self, mark: Takeover, rows: Sequence[LogRow], behind: Sequence[Slice]) -> None:
         """
-        Deliver ``rows`` one by one, each noted before; what killed three workers is dead.
+        Deliver ``rows``, which are those of ``behind``, one by one, each noted before; what killed
+        three workers is dead. The marks follow, or a long slice might never come to its end.
 
         Raises:
             SinkDown: as for ``deliver``.
             TakenOver: another drainer has taken the mark.
+            TimeOver: the deadline came first; at least one event is done.
         """
         crashes = takeover.crashes(self._connection, rows)
         last: dict[Any, Attempt] = {}
@@ -180,27 +221,38 @@ class _Handover:
             last[crash.row.event_id] = crash
             if crash.number < takeover.MAX_CRASHES:
                 dead_letters.note(self._connection, [crash])
-        for row in rows:
+        settled = monotonic()
+        for position, row in enumerate(rows, start=1):
             if crashes.get(row.event_id, 0) < takeover.MAX_CRASHES:
                 mark.go_solo(self._connection, row)
                 self.deliver([row])
             elif row.event_id in last:
                 dead_letters.bury(self._connection, [last[row.event_id]])
+            over = position < len(rows) and monotonic() >= self._deadline
+            if over or monotonic() >= settled + SETTLE_SECONDS:
+                self.settle(slices.before(behind, rows[position:]))
+                settled = monotonic()
+            if over:
+                raise TimeOver
 
     def settle(self, marked: Sequence[Slice]) -> None:
         """Write down what became of the events, then move the marks over ``marked``."""
         if self._failed:
             dead_letters.note(self._connection, self._failed)
+            self._failed = []
         if self._dead:
             dead_letters.bury(self._connection, self._dead)
+            self._dead = []
         if marked or self._sent:
             slices.mark(self._connection, marked, self._sent)
+            self._sent = []
 
     def _send(self, rows: Sequence[LogRow]) -> None:
         failpoints.hit("before_publish")
-        targets = outbox_settings().deliver(rows) or {}
+        targets = outbox_settings().deliver(rows)
+        self._took = self._took or _took(targets)
         for each in slices.of_rows(rows):
-            if each.stream in targets:
+            if targets and each.stream in targets:
                 self._sent.append(
                     {
                         "stream": each.stream,
@@ -211,8 +263,9 @@ class _Handover:
                 )
 
     def _deliver_each(self, rows: Sequence[LogRow]) -> None:
+        self._took = False
         failed = self._tries(rows, number=1)
-        if len(failed) == len(rows) and not self._takes_others(rows):
+        if failed and not self._took and not self._takes_others(rows):
             error = failed[0][1]
             raise SinkDown("sink", error) from error
         for number, pause in enumerate(RETRY_SECONDS, start=2):
@@ -224,9 +277,11 @@ class _Handover:
         self._dead += [attempt for attempt, _ in failed]
 
     def _tries(self, rows: Sequence[LogRow], *, number: int) -> list[tuple[Attempt, Exception]]:
-        """Send each row alone; return the attempts that failed."""
+        """Send each row alone; return the attempts that failed. Raises ``TimeOver``."""
         failed = []
-        for row in rows:
+        for position, row in enumerate(rows):
+            if position and monotonic() >= self._deadline:
+                raise TimeOver
             started_at, began = timezone.now(), monotonic()
             try:
                 self._send([row])
@@ -248,13 +303,18 @@ class _Handover:
     def _takes_others(self, suspects: Sequence[LogRow]) -> bool:
         """Tell whether the sink takes what was handed over before; a double does no harm."""
         params = {"suspects": [row.event_id for row in suspects]}
-        found = self._connection.execute(sql.WITNESS, params).fetchone()
-        if found is None:
-            return False
-        try:
-            outbox_settings().deliver([LogRow(*found)])
-        except (TransportDown, OSError) as error:
-            raise SinkDown("transport", error) from error
-        except Exception:
-            return False
-        return True
+        for found in self._connection.execute(sql.WITNESSES, params).fetchall():
+            try:
+                targets = outbox_settings().deliver([LogRow(*found)])
+            except (TransportDown, OSError) as error:
+                raise SinkDown("transport", error) from error
+            except Exception:
+                return False
+            if _took(targets):
+                return True
+        return False
+
+
+def _took(targets: Targets | None) -> bool:
+    """Tell whether something was sent; a sink that returns nothing is believed."""
+    return targets is None or bool(targets)

@@ -35,6 +35,18 @@ def count(slices: Iterable[Slice]) -> int:
     return sum(each.last - each.after for each in slices)
 
 
+def before(slices: Iterable[Slice], rest: Sequence[LogRow]) -> list[Slice]:
+    """Return the beginnings of ``slices``, up to the first of ``rest`` in each."""
+    firsts: dict[str, int] = {}
+    for row in rest:
+        firsts.setdefault(row.stream, row.seq)
+    cut = [
+        Slice(each.stream, each.after, firsts.get(each.stream, each.last + 1) - 1)
+        for each in slices
+    ]
+    return [each for each in cut if each.last > each.after]
+
+
 def behind(connection: psycopg.Connection, lane: int) -> list[Slice]:
     """Return what is recorded in ``lane`` and not marked as published."""
     return [Slice(*row) for row in connection.execute(sql.BEHIND, {"lane": lane}).fetchall()]

@@ -122,11 +122,14 @@ SELECT v.stream, v.first_seq, v.last_seq, v.targets, %(worker)s
     AS v(stream text, first_seq bigint, last_seq bigint, targets jsonb)
 """
 
-# Backoff by the database's clock, so that every drainer on every machine honours it.
+# Backoff by the database's clock, so that every drainer on every machine honours it. Who pauses
+# takes away the own mark, if there is one: somebody else may be at it with another.
 PAUSE_PUBLISHING = """
 UPDATE outbox_lane
    SET publish_failures = publish_failures + 1, publish_error = %(error)s,
-       takeover_at = NULL, takeover_by = NULL, solo_event_id = NULL,
+       solo_event_id = CASE WHEN takeover_at = %(token)s THEN NULL ELSE solo_event_id END,
+       takeover_by = CASE WHEN takeover_at = %(token)s THEN NULL ELSE takeover_by END,
+       takeover_at = nullif(takeover_at, %(token)s),
        publish_after = clock_timestamp()
          + make_interval(secs => least(%(cap)s, 0.25 * 2 ^ least(publish_failures, 20))
                                  * (0.5 + random() / 2))
@@ -154,7 +157,8 @@ WITH before AS (
      AND (takeover_at IS NULL
           OR takeover_at < clock_timestamp() - make_interval(secs => %(lease)s))
      FOR UPDATE)
-UPDATE outbox_lane l SET takeover_at = clock_timestamp(), takeover_by = %(by)s
+UPDATE outbox_lane l
+   SET takeover_at = clock_timestamp(), takeover_by = %(by)s, solo_event_id = NULL
   FROM before b WHERE l.lane = b.lane
 RETURNING l.takeover_at, b.takeover_at, b.takeover_by, b.solo_event_id
 """
@@ -165,6 +169,15 @@ UPDATE outbox_lane SET takeover_at = clock_timestamp(), solo_event_id = %(event_
  WHERE lane = %(lane)s AND takeover_at = %(token)s
 RETURNING takeover_at
 """
+# The time was over: whoever is next goes on at once, one by one as well. No date that ever is.
+HAND_BACK = """
+UPDATE outbox_lane SET takeover_at = 'epoch', takeover_by = %(by)s, solo_event_id = NULL
+ WHERE lane = %(lane)s AND (takeover_at = %(token)s OR %(token)s IS NULL AND takeover_at IS NULL)
+"""
+TAKE_MARK_AWAY = """
+UPDATE outbox_lane SET takeover_at = NULL, takeover_by = NULL, solo_event_id = NULL
+ WHERE lane = %(lane)s AND takeover_at = %(token)s
+"""
 CRASHES = """
 SELECT event_id, count(*) FROM outbox_attempt
  WHERE event_id = ANY(%(event_ids)s::uuid[]) AND reason = 'crash' GROUP BY event_id
@@ -173,14 +186,15 @@ DEAD_AMONG = """
 SELECT event_id FROM outbox_dead_letter
  WHERE event_id = ANY(%(event_ids)s::uuid[]) AND reason <> 'poison'
 """
-# What was handed over last, of whatever lane: it passes while the sink works at all.
-WITNESS = """
+# What was handed over last, of whatever lane: it passes while the sink works at all. Several, since
+# of some nothing is sent, which tells nothing.
+WITNESSES = """
 SELECT e.stream, e.seq, s.epoch, e.event_id, e.type, e.subject, e.payload, e.context,
        e.schema_version, e.replay_of, e.occurred_at, e.recorded_at
   FROM outbox_stream s JOIN event_log e ON e.stream = s.name AND e.seq = s.published_seq
  WHERE e.event_id <> ALL (%(suspects)s::uuid[])
    AND NOT EXISTS (SELECT FROM outbox_dead_letter d WHERE d.event_id = e.event_id)
- ORDER BY s.last_recorded_at DESC LIMIT 1
+ ORDER BY s.last_recorded_at DESC LIMIT 3
 """
 
 # --- Dead letters ----------------------------------------------------------------------------

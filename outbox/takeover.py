@@ -8,7 +8,8 @@ hands the slice over at once: mostly the other was ended by a deployment, or is 
 that is older than ``LEASE_SECONDS`` was left by a process that died while it handed over, so the
 next one goes *solo*: it commits which event it is at before it hands that one over alone. A solo
 event found under an old mark is a crash, and the third one makes it a dead letter. A process that
-lives to see an error takes its mark away: only crashes are counted, never errors.
+lives to see an error takes its mark away: only crashes are counted, never errors. One whose time is
+over leaves a mark that is as good as old, with no event: the next one goes on solo, from there.
 """
 
 from collections.abc import Sequence
@@ -56,6 +57,10 @@ class Takeover:
             raise TakenOver
         (self.token,) = found
 
+    def take_away(self, connection: psycopg.Connection) -> None:
+        """Take the mark away, unless another has put its own there."""
+        connection.execute(sql.TAKE_MARK_AWAY, {"lane": self.lane, "token": self.token})
+
     def crash_of(self, rows: Sequence[LogRow], crashes: dict[UUID, int]) -> Attempt | None:
         """Return the attempt during which the former holder died, when it went solo."""
         for row in rows:
@@ -79,6 +84,12 @@ def begin(connection: psycopg.Connection, lane: int) -> Takeover | None:
         return None
     token, former_at, former_by, event_id = found
     return Takeover(lane, token, former_at is not None, former_at, former_by, event_id)
+
+
+def hand_back(connection: psycopg.Connection, lane: int, mark: Takeover | None) -> None:
+    """Leave ``lane`` to whoever comes next, who goes solo."""
+    token = mark.token if mark else None
+    connection.execute(sql.HAND_BACK, {"lane": lane, "token": token, "by": worker_name()})
 
 
 def crashes(connection: psycopg.Connection, rows: Sequence[LogRow]) -> dict[UUID, int]:

@@ -10,11 +10,13 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 
 import outbox
-from outbox import controls, log, replay, status
+from outbox import controls, failpoints, log, replay, status, takeover
 from outbox.dead_letters import fingerprint
 from outbox.errors import LaneMissing, TransportDown
+from outbox.failpoints import FailpointError
 from outbox.models import Attempt, DeadLetter, LaneAction
 from outbox.replay import Choice
+from outbox.session import relay_session
 from outbox.takeover import LEASE_SECONDS
 from tests.integration import outbox_fixtures
 from tests.integration.outbox_fixtures import LANE, STREAM, Bench
@@ -141,6 +143,21 @@ class TestBrokenSink:
         drainer.drain()
         assert marks(bench) == (3, 3)
 
+    def test_is_not_vouched_for_by_an_event_of_which_nothing_is_sent(self, bench, names):
+        def deliver(rows: Any) -> dict[str, Any]:
+            if {row.stream for row in rows} == {"unseen:1"}:
+                return {}
+            raise KeyError("a bug")
+
+        bench.sink.deliver = deliver
+        names(2)
+        bench.write(*bench.tickets(1, "unseen:1"))
+        bench.drainer(lane=outbox_fixtures.lane_of("unseen:1", 8)).drain()
+        bench.drainer().drain()
+
+        assert not DeadLetter.objects.exists()
+        assert counts(bench) == {"sink": 1}
+
 
 class TestSinkError:
     def test_of_one_event_makes_one_dead_letter_and_the_others_pass_first(self, bench, names):
@@ -186,6 +203,25 @@ class TestSinkError:
 
         assert DeadLetter.objects.get().seq == 2
         assert marks(bench) == (2, 2)
+
+    def test_in_a_batch_that_takes_long_alone_goes_on_where_the_time_was_over(self, bench):
+        send = bench.sink.deliver
+
+        def deliver(rows: Any) -> None:
+            if len(rows) > 1:
+                raise ValueError("a batch")
+            send(rows)
+
+        bench.sink.deliver = deliver
+        bench.write(*bench.tickets(5))
+        drainer = bench.drainer()
+        drainer.one_round()  # its deadline has passed: one event, and no kill by a time limit
+        assert [row.seq for row in bench.sink.rows] == [1]
+        drainer.drain()
+
+        assert [row.seq for row in bench.sink.rows] == [1, 1, 2, 3, 4, 5]
+        assert marks(bench) == (5, 5)
+        assert not Attempt.objects.exists()
 
     def test_that_passes_later_leaves_attempts_and_no_dead_letter(self, bench, names):
         bad = names(3)[1]
@@ -323,6 +359,14 @@ class TestCrash:
             [LEASE_SECONDS + 1, event_id, LANE],
         )
 
+    def age(self, bench: Bench) -> None:
+        """Let the mark that is there look old."""
+        bench.admin.execute(
+            "UPDATE outbox_lane SET takeover_at = takeover_at - make_interval(secs => %s)"
+            " WHERE lane = %s",
+            [LEASE_SECONDS + 1, LANE],
+        )
+
     def event_id(self, bench: Bench, seq: int) -> Any:
         return bench.one("SELECT event_id FROM event_log WHERE seq = %s", seq)
 
@@ -384,6 +428,81 @@ class TestCrash:
         assert [row.seq for row in bench.sink.rows] == [1, 2, 4]
         assert marks(bench) == (4, 4)
         assert counts(bench) == {"crash": 3}
+
+    def test_is_counted_once_though_the_next_holder_dies_before_its_first_event(self, bench, names):
+        names(3)
+        innocent = self.event_id(bench, 2)
+        found = []
+        for _ in range(2):
+            self.old(bench, innocent) if not found else self.age(bench)
+            with relay_session() as session:
+                mark = takeover.begin(session.connection, LANE)
+                found.append(mark and (mark.died, mark.former_event_id))
+
+        assert found == [(True, innocent), (True, None)]
+
+    def test_is_counted_also_at_an_event_that_is_poison_already(self, bench):
+        bench.configure(judge=JUDGE)
+        publish("it lacks a key", None)
+        bench.record_only()
+        bench.drainer().drain()
+        killer = self.event_id(bench, 1)
+        for event_id in (killer, killer, killer, None):
+            self.old(bench, event_id)
+            bench.sink.calls.clear()
+            bench.admin.execute("UPDATE outbox_stream SET published_seq = 0")
+            bench.drainer().drain()
+
+        assert [a.number for a in Attempt.objects.filter(reason="crash")] == [1, 2, 3]
+        assert DeadLetter.objects.get().reason == "poison"
+        assert [row.seq for row in bench.sink.rows] == [2]
+        assert marks(bench) == (2, 2)
+
+    def test_leaves_one_event_at_a_time_until_the_time_is_over_and_then_goes_on(self, bench, names):
+        names(4)
+        self.old(bench)
+        drainer = bench.drainer()
+        for seq in (1, 2):
+            drainer.one_round()  # its deadline has passed
+            assert bench.sink.rows[-1].seq == seq
+            assert marks(bench) == (4, seq)
+        assert outbox_fixtures.relay.pending_lanes(min_age_seconds=-9) == [LANE]
+        drainer.drain()
+
+        assert [[row.seq for row in call] for call in bench.sink.calls] == [[1], [2], [3], [4]]
+        assert marks(bench) == (4, 4)
+        assert not Attempt.objects.exists()
+        assert bench.one("SELECT takeover_at FROM outbox_lane WHERE lane = %s", LANE) is None
+
+    def test_is_not_what_another_error_ends(self, bench, names):
+        names(3)
+        self.old(bench)
+        failpoints.arm("published=raise")
+        with pytest.raises(FailpointError):
+            bench.drainer().drain()
+
+        assert bench.all(
+            "SELECT takeover_at, solo_event_id FROM outbox_lane WHERE lane = %s", LANE
+        ) == [(None, None)]
+
+    def test_is_not_hidden_by_a_pause_of_another_who_hands_over_new_events(self, bench, names):
+        names(3)
+        holder = bench.drainer("holder")
+        with bench.sink.held_for(holder):
+            bench.write(*bench.tickets(1))
+            bench.sink.error = TransportDown("away")
+            bench.drainer().drain()
+            bench.sink.error = None
+            held = bench.one("SELECT takeover_at FROM outbox_lane WHERE lane = %s", LANE)
+            assert held is not None
+        holder.result()
+
+        # The last word is that of who got through.
+        assert bench.all(
+            "SELECT takeover_at, publish_failures FROM outbox_lane WHERE lane = %s", LANE
+        ) == [(None, 0)]
+        bench.drainer().drain()
+        assert marks(bench) == (4, 4)
 
     def test_is_not_what_a_living_process_saw_fail(self, bench, names):
         names(3)
