@@ -279,7 +279,8 @@ class TestAuditTrail:
         one = replace(row(1, kind, **extra), context={"actor": "user:5", "ip": "10.0.0.1"})
         envelope = {"type", "tenant_id", "seq", "epoch", "event_id", "occurred_at"}
 
-        got = listener.hear({"noc_tenant_7": 1, "noc_site_10": 1}, lambda: deliver([one]))
+        at_site = int(PAYLOADS[kind].get("site_id") == 10)
+        got = listener.hear({"noc_tenant_7": 1, "noc_site_10": at_site}, lambda: deliver([one]))
 
         for message in (*got["noc_tenant_7"], *got["noc_site_10"]):
             assert set(message) == envelope | set(PAYLOADS[kind])
