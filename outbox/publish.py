@@ -13,7 +13,7 @@ from outbox import sql
 from outbox.errors import BadEvent, NotInTransaction
 from outbox.wake import wake
 
-STREAM_BYTES = 255  # the log's index on (stream, seq) could not hold any length
+NAME_BYTES = 255  # of type and stream: indexes could not hold any length
 
 _NUL = re.compile(
     r"(?<!\\)(?:\\\\)*\\u0000"
@@ -48,8 +48,9 @@ def publish(
     for name, value in (("type", type), ("stream", stream), ("subject", subject)):
         if not value or "\x00" in value or not _has_utf8(value):
             raise BadEvent(f"{name} is {value!r}: give a non-empty text without NUL, in UTF-8")
-    if (length := len(stream.encode())) > STREAM_BYTES:
-        raise BadEvent(f"stream has {length:,} bytes: give at most {STREAM_BYTES}")
+    for name, value in (("type", type), ("stream", stream)):
+        if (length := len(value.encode())) > NAME_BYTES:
+            raise BadEvent(f"{name} has {length:,} bytes: give at most {NAME_BYTES}")
     with connection.cursor() as cursor:
         cursor.execute(
             sql.PUBLISH,

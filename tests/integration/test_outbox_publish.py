@@ -118,6 +118,16 @@ class TestPublish:
                 [name, name],
             )
 
+    def test_refuses_a_type_that_no_index_of_dead_letters_can_hold(self, bench):
+        with pytest.raises(BadEvent, match="type has 256 bytes"), transaction.atomic():
+            publish("t" * 256, stream=STREAM, subject="note:1", payload={})
+        with pytest.raises(Exception, match="outbox_type_name"):
+            bench.admin.execute(
+                "INSERT INTO outbox_message (lane, stream, type, subject, payload) "
+                "VALUES (outbox_lane_of(%s), %s, repeat('t', 256), 's', '{}')",
+                [STREAM, STREAM],
+            )
+
     def test_takes_the_longest_names_that_the_log_can_hold(self, bench):
         import random
 

@@ -1,6 +1,8 @@
 """What fails, and what is made of it: an outage blames nobody, an event dies with its story."""
 
 import json
+import random
+import string
 from io import StringIO
 from typing import Any
 
@@ -311,6 +313,18 @@ class TestPoison:
         letter = DeadLetter.objects.get()
         assert letter.error == "it could not be judged: RuntimeError: the judge fails"
         assert marks(bench) == (2, 2)
+
+    def test_is_filed_whatever_the_length_of_its_names(self, bench):
+        bench.configure(judge=JUDGE)
+        rng = random.Random(7)  # what cannot be compressed
+        name = "".join(rng.choice(string.ascii_letters) for _ in range(6_000))
+        with transaction.atomic():
+            payload = {"fault": "it lacks a key"}
+            outbox.publish(name[:255], stream=STREAM, subject=name, payload=payload)
+        bench.drainer().drain()
+
+        letter = DeadLetter.objects.get(subject=name)
+        assert (letter.type, marks(bench)) == (name[:255], (1, 1))
 
     def test_has_an_error_of_a_bounded_length(self, bench):
         bench.configure(judge=JUDGE)
