@@ -8,17 +8,7 @@ from pathlib import Path
 from django.db import migrations, models
 
 TABLES = Path(__file__).with_name("0004_failures.sql").read_text()
-# The two functions of the partitions stay at version 2, which needs outbox_broadcast: going back
-# further means going back to nothing.
-DROP = """
-DROP TABLE outbox_broadcast, outbox_heartbeat, outbox_replay_item, outbox_replay, outbox_attempt,
-  outbox_dead_letter, outbox_lane_action, outbox_failure_count CASCADE;
-DROP FUNCTION outbox_keep_dead_letter, outbox_keep_attempt, outbox_keep_history,
-  outbox_keep_outcome, outbox_keep_replay;
-ALTER TABLE outbox_lane DROP COLUMN publish_error, DROP COLUMN paused_at, DROP COLUMN paused_by,
-  DROP COLUMN pause_reason, DROP COLUMN takeover_at, DROP COLUMN takeover_by,
-  DROP COLUMN solo_event_id;
-"""
+DROP = Path(__file__).with_name("0004_back.sql").read_text()
 
 
 class Migration(migrations.Migration):
