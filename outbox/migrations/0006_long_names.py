@@ -20,5 +20,5 @@ CREATE INDEX outbox_dead_letter_subject ON outbox_dead_letter (subject, id);
 
 
 class Migration(migrations.Migration):
-    dependencies = [("outbox", "0004_failures")]
+    dependencies = [("outbox", "0005_control_lane")]
     operations = [migrations.RunSQL(SHORT, BACK)]
