@@ -391,8 +391,11 @@ class Bench:
         )
 
     def resume_all(self) -> None:
-        """Let the pauses of all lanes be over."""
-        self.admin.execute("UPDATE outbox_lane SET publish_after = NULL")
+        """Let the pauses of all lanes be over, and the marks of the dead be old."""
+        self.admin.execute(
+            "UPDATE outbox_lane SET publish_after = NULL,"
+            " takeover_at = takeover_at - interval '1 minute'"
+        )
 
     def log(self, stream: str = STREAM) -> list[tuple[int, str]]:
         """Return (seq, name of the change) of a stream, in order."""
