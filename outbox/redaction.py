@@ -4,6 +4,7 @@ import re
 import traceback
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.core.signals import setting_changed
@@ -12,13 +13,17 @@ ERROR_LENGTH = 1_000  # characters
 TRACEBACK_LENGTH = 16_000
 GONE = "[removed]"
 
-_IN_URL = re.compile(r"(?<=://)[^/\s:@'\"]*:[^@\s/'\"]*(?=@)")
+# Each runs in a time that grows with the text alone, whatever the text is: it may be of anybody. So
+# nothing may repeat before a fixed word, nor twice in a row over the same characters.
+_IN_URL = re.compile(r"(?<=://)[^\s/:'\"]*:[^\s/'\"]*(?=@)")  # up to the last @: it may hold others
 _NAMED = re.compile(
     r"""(?ix)
-    \b([a-z0-9_-]*(?:password|passwd|secret|token|api[_-]?key|authorization|cookie|session[_-]?key)
-    [a-z0-9_-]*["']?\s*(?:=|:|\ is\ )\s*)
+    ((?:password|passwd|passphrase|\bpwd|secret|token|api[_-]?key|authorization|cookie
+      |session[_-]?(?:key|id))
+     [a-z0-9_-]{0,40}
+     (?:\\?["']?\s{0,9}[=:]\s{0,9} | \ is\  | ["']\s{0,9},\s{0,9}(?=b?["'])))
     (?:(?:token|bearer|basic)\s+)?
-    (?:"[^"\n]*"|'[^'\n]*'|[^\s,;&)}\]]+)
+    (?:b?"(?:[^"\\\n]|\\.)*" | b?'(?:[^'\\\n]|\\.)*' | [^\s,;&)}\]]+)
     """
 )
 _SECRET_SETTING = re.compile(r"SECRET|PASSWORD|TOKEN|API_KEY|_KEY$")
@@ -59,8 +64,10 @@ def _values() -> tuple[str, ...]:
         if isinstance(value, str):
             if _SECRET_SETTING.search(name):
                 found.add(value)
-            elif url := re.search(r"://[^/\s:@]*:([^@\s/]+)@", value):
-                found.add(url[1])
+            elif url := re.search(r"://[^/\s:]*:([^\s/]+)@", value):
+                found |= {url[1], unquote(url[1])}  # an error may have either
+        elif isinstance(value, list | tuple) and name.startswith("SECRET"):  # former keys
+            found |= {each for each in value if isinstance(each, str)}
     return tuple(sorted((each for each in found if len(each) >= _SHORTEST), key=len, reverse=True))
 
 
