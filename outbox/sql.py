@@ -55,7 +55,8 @@ SELECT name, published_seq, last_seq FROM outbox_stream
 # recorded_at is the clock of this statement, not of the transaction (which began before a wait).
 # `fact` and `moved` keep the low-water id, see Note [Low water] in outbox.relay; `seen` is
 # the greatest id that this session recorded in transactions that have committed. Whether the look
-# was cut short is told by the rows asked for: somebody may delete one of them meanwhile.
+# was cut short is told by the rows asked for: somebody may delete one of them meanwhile. The heads
+# are locked in the order of their names, as by all who lock several: no two wait for each other.
 RECORD = """
 WITH asked_for AS MATERIALIZED (
   SELECT id FROM outbox_message WHERE lane = %(lane)s AND id > %(low)s ORDER BY id LIMIT %(n)s),
@@ -68,6 +69,7 @@ heads AS (
   INSERT INTO outbox_stream AS s (name, lane, epoch, last_seq, published_seq, last_recorded_at)
   SELECT c.stream, %(lane)s, l.epoch, c.n, 0, statement_timestamp()
     FROM counted c CROSS JOIN outbox_log l
+   ORDER BY c.stream
   ON CONFLICT (name) DO UPDATE
     SET last_seq = s.last_seq + EXCLUDED.last_seq,
         last_recorded_at = GREATEST(s.last_recorded_at, EXCLUDED.last_recorded_at)
@@ -113,9 +115,13 @@ RELAX_COMMIT = "SELECT set_config('synchronous_commit', 'off', true)"
 # move it past events that only it has not seen fail. What went where is written down with it.
 MARK_PUBLISHED = """
 SELECT set_config('synchronous_commit', 'off', true);
-UPDATE outbox_stream s SET published_seq = v.last
-  FROM unnest(%(names)s::text[], %(firsts)s::bigint[], %(lasts)s::bigint[]) AS v(name, first, last)
- WHERE s.name = v.name AND s.published_seq >= v.first - 1 AND s.published_seq < v.last;
+WITH due AS (
+  SELECT s.name, v.last FROM outbox_stream s
+    JOIN unnest(%(names)s::text[], %(firsts)s::bigint[], %(lasts)s::bigint[])
+      AS v(name, first, last) ON s.name = v.name
+   WHERE s.published_seq >= v.first - 1 AND s.published_seq < v.last
+   ORDER BY s.name FOR NO KEY UPDATE OF s)
+UPDATE outbox_stream s SET published_seq = due.last FROM due WHERE s.name = due.name;
 INSERT INTO outbox_broadcast (stream, first_seq, last_seq, targets, worker)
 SELECT v.stream, v.first_seq, v.last_seq, v.targets, %(worker)s
   FROM jsonb_to_recordset(%(sent)s::jsonb)
@@ -333,7 +339,8 @@ SKIP_LANE = """
 WITH skipped AS (
   UPDATE outbox_stream s SET published_seq = b.last_seq
     FROM (SELECT name, published_seq, last_seq FROM outbox_stream
-           WHERE lane = %(lane)s AND published_seq < last_seq FOR UPDATE) b
+           WHERE lane = %(lane)s AND published_seq < last_seq
+           ORDER BY name FOR NO KEY UPDATE) b
    WHERE s.name = b.name
   RETURNING s.name, b.published_seq AS after, s.last_seq AS last),
 cleared AS (

@@ -1,11 +1,18 @@
 """Handing over to the sink: its failures pause the lane's publishing, never the recording."""
 
-import pytest
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from outbox import failpoints, relay
+import psycopg
+import pytest
+from django.db import connection
+
+from outbox import controls, failpoints, relay, slices
 from outbox.failpoints import FailpointError
 from outbox.lanes import lane_of
 from outbox.session import relay_session
+from outbox.slices import Slice
 from tests.integration.outbox_fixtures import LANE, LANES, STREAM, Bench
 
 
@@ -240,3 +247,55 @@ class TestSession:
             pass
         with relay_session() as second:
             assert first is second
+
+
+class TestHeads:
+    """Several are locked in the order of their names, by whoever locks them, or two would wait."""
+
+    @pytest.fixture
+    def names(self, bench: Bench) -> list[str]:
+        names = sorted(
+            [name for n in range(999) if lane_of(name := f"relay:{n}", LANES) == LANE][:40]
+        )
+        for name in names:
+            bench.write(*bench.tickets(1, name))
+        bench.record_only()
+        return names
+
+    def record(self, bench: Bench, names: list[str]) -> Callable[[], Any]:
+        bench.write(*[bench.tickets(1, name)[0] for name in reversed(names)])
+        hand = bench.hand_drainer()
+        hand.lock()
+        return hand.record
+
+    def mark(self, bench: Bench, names: list[str]) -> Callable[[], Any]:
+        rows = [Slice(name, 0, 1) for name in reversed(names)]
+        return lambda: slices.mark(psycopg_client(bench), rows, [])
+
+    def skip(self, bench: Bench, names: list[str]) -> Callable[[], Any]:
+        return lambda: controls.skip(LANE, actor="user:1", reason="nobody needs them")
+
+    @pytest.mark.parametrize("who", ["record", "mark", "skip"])
+    def test_are_locked_from_the_first_name_on(self, bench, names, who):
+        locks = getattr(self, who)(bench, names)
+        holder = bench.connect()
+        holder.execute("BEGIN")
+        holder.execute("SELECT FROM outbox_stream WHERE name = %s FOR UPDATE", [names[0]])
+        with ThreadPoolExecutor(1) as thread:
+            running = thread.submit(locks)
+            bench.wait_for_lock("outbox_stream")
+            free = bench.all(
+                "SELECT name FROM outbox_stream ORDER BY name FOR UPDATE SKIP LOCKED",
+            )
+            holder.execute("COMMIT")
+            running.result(20)
+            thread.submit(lambda: connection.close()).result(20)  # that of the thread
+
+        assert [name for (name,) in free] == names[1:]
+
+
+def psycopg_client(bench: Bench) -> psycopg.Connection[Any]:
+    """A connection of its own, as the relay has it."""
+    made = bench.connect()
+    made.cursor_factory = psycopg.ClientCursor
+    return made

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -20,9 +21,11 @@ from outbox.failpoints import FailpointError
 from outbox.models import DeadLetter, Message, Replay, ReplayItem
 from outbox.replay import Choice
 from outbox.replay.progress import progress
+from outbox.session import close_session
 from tests.integration import outbox_fixtures
 from tests.integration.outbox_fixtures import LANE, STREAM, Bench
 from tests.integration.processes import until
+from worker.timer import Timer
 
 JUDGE = f"{outbox_fixtures.__name__}.judge"
 OTHER = next(
@@ -400,6 +403,39 @@ class TestReplay:
 
         assert letters(state="dead") == ["it:1"]
         assert DeadLetter.objects.get(state="dead").replay_of == 1
+
+
+class TestTimer:
+    def test_steps_again_after_a_failure_and_a_restart_of_the_database(self, bench, dead):
+        dead("it:1")
+        release(bench)
+        replay_id = start()
+        connection.close()
+        with ThreadPoolExecutor(1) as thread:  # as in a worker, its connection is its own
+
+            def tick() -> None:
+                thread.submit(Timer().tick).result(20)
+
+            failpoints.arm("replay_claimed=raise")
+            tick()
+            failpoints.arm("")
+            end_sessions(bench)
+
+            def done() -> bool:
+                tick()
+                return Replay.objects.get(pk=replay_id).state == Replay.State.DONE
+
+            until(done, seconds=5)
+            thread.submit(close_session).result(20)
+        assert letters(state="replayed") == ["it:1"]
+
+
+def end_sessions(bench: Bench) -> None:
+    """End all others than that of ``bench.admin``, as a restart does."""
+    bench.admin.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        " AND datname = current_database() AND backend_type = 'client backend'"
+    )
 
 
 class TestTwoAdmins:
