@@ -7,9 +7,8 @@ others refused.
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from inspect import iscoroutinefunction
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
@@ -21,6 +20,7 @@ from django.utils.functional import SimpleLazyObject, empty
 from structlog.contextvars import bound_contextvars
 
 from outbox import context
+from project.around import Answered, around
 
 logger = logging.getLogger(__name__)
 
@@ -28,26 +28,11 @@ HEADER = "X-Request-ID"
 _VALID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 MAX_PATH = 500  # characters, in the log
 
-Answered = Callable[[HttpResponseBase], HttpResponseBase]
-
 
 @sync_and_async_middleware
 def request_id(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     """Take the caller's id if it is a valid one, else make one; write the line of the request."""
-    if iscoroutinefunction(get_response):
-        following: Callable[[HttpRequest], Awaitable[HttpResponseBase]] = get_response
-
-        async def answer_async(request: HttpRequest) -> HttpResponseBase:
-            with _one_request(request) as answered:
-                return answered(await following(request))
-
-        return answer_async
-
-    def answer(request: HttpRequest) -> HttpResponseBase:
-        with _one_request(request) as answered:
-            return answered(get_response(request))
-
-    return answer
+    return around(get_response, _one_request)
 
 
 @contextmanager

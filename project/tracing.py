@@ -1,8 +1,7 @@
 """A span for each HTTP request, under the caller's; only in use when ``OTEL_ENDPOINT`` is set."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from inspect import iscoroutinefunction
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
@@ -13,7 +12,8 @@ from structlog.contextvars import bound_contextvars
 
 from apps.noc import tracing
 from outbox import context
-from project.request_id import HEADER, MAX_PATH, Answered
+from project.around import Answered, around
+from project.request_id import HEADER, MAX_PATH
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -22,20 +22,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 def trace(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     """Stands outside of ``project.request_id``, so that the line of the request has the trace."""
     tracing.start()
-    if iscoroutinefunction(get_response):
-        following: Callable[[HttpRequest], Awaitable[HttpResponseBase]] = get_response
-
-        async def answer_async(request: HttpRequest) -> HttpResponseBase:
-            with _one_request(request) as answered:
-                return answered(await following(request))
-
-        return answer_async
-
-    def answer(request: HttpRequest) -> HttpResponseBase:
-        with _one_request(request) as answered:
-            return answered(get_response(request))
-
-    return answer
+    return around(get_response, _one_request)
 
 
 @contextmanager

@@ -57,6 +57,20 @@ def seed(stack: Running) -> dict[str, Any]:
     return seeded
 
 
+@pytest.fixture
+def acme(seed: dict[str, Any]) -> dict[str, Any]:
+    """The first tenant of the instance."""
+    tenant: dict[str, Any] = seed["tenants"][0]
+    return tenant
+
+
+@pytest.fixture
+def other(seed: dict[str, Any]) -> dict[str, Any]:
+    """A tenant that must not see the first one's."""
+    tenant: dict[str, Any] = seed["tenants"][1]
+    return tenant
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium. While it is open, ``asyncio.run`` does not work in this thread."""

@@ -54,18 +54,6 @@ class Api:
 
 
 @pytest.fixture
-def acme(seed: Seed) -> Seed:
-    tenant: Seed = seed["tenants"][0]
-    return tenant
-
-
-@pytest.fixture
-def other(seed: Seed) -> Seed:
-    tenant: Seed = seed["tenants"][1]
-    return tenant
-
-
-@pytest.fixture
 def api(stack: Running, acme: Seed) -> Api:
     return Api(stack, user_of(acme, may="ticket:write"))
 

@@ -113,18 +113,6 @@ class Outbox:
 
 
 @pytest.fixture
-def acme(seed: Seed) -> Seed:
-    tenant: Seed = seed["tenants"][0]
-    return tenant
-
-
-@pytest.fixture
-def other(seed: Seed) -> Seed:
-    tenant: Seed = seed["tenants"][1]
-    return tenant
-
-
-@pytest.fixture
 def outbox(stack: Running, seed: Seed) -> Outbox:
     return Outbox(stack)
 
