@@ -46,17 +46,20 @@ def deliver(rows: Sequence[LogRow]) -> Targets:
     Send rows of the log to their groups: one pipeline for all of them; return what went where.
 
     Rows of a stream that is neither a tenant's nor that of access have no viewers: they are passed
-    over.
+    over, and without a layer all are.
 
     Raises:
         TransportDown: the layer could not be reached; none or some were sent.
     """
     targets: _Targets = defaultdict(dict)
+    layer = get_channel_layer()
+    if layer is None:
+        return targets
     messages = list(_messages(rows, targets))
     if not messages:
         return targets
     try:
-        _send(messages)
+        _send(layer, messages)
     except (RedisError, OSError) as error:
         reason = f"{type(error).__name__}: {error}"
         logger.error("Failed to broadcast ticket update", extra={**_span(rows), "error": reason})
@@ -66,11 +69,10 @@ def deliver(rows: Sequence[LogRow]) -> Targets:
     return targets
 
 
-def _send(messages: list[tuple[str, Message]]) -> None:
-    layer = get_channel_layer()
+def _send(layer: Any, messages: list[tuple[str, Message]]) -> None:
     if isinstance(layer, RedisPubSubChannelLayer):
         publisher_of(layer).publish(messages)
-    elif layer is not None:
+    else:
         async_to_sync(_group_send)(layer, messages)
 
 

@@ -1,5 +1,6 @@
 """Who received event N and confirmed it: derived from parts, and read by API and admin."""
 
+import re
 import uuid
 from datetime import timedelta
 from time import monotonic
@@ -571,6 +572,37 @@ class TestReceiptsPage:
         assert "operator-a" not in far
         assert "operator-a" in near
 
+    def told(self, client, world, seq):
+        """Return the groups that the page names and the slice of the round."""
+        text = client.get(PAGE, {"tenant": world.a.tenant.pk, "seq": seq}).content.decode()
+        found = re.search(r"Handed to (.*) at .*, with the events (\d+ to \d+)\.", text)
+        return (found[1].split(", "), found[2]) if found else None
+
+    def test_shows_the_groups_that_the_event_was_handed_to_as_far_as_they_are_in_scope(
+        self, world, sessions, staff
+    ):
+        a = world.a
+        tenant, near, far = (
+            f"noc_tenant_{a.tenant.pk}",
+            *(f"noc_site_{s.pk}" for s in (a.near, a.far)),
+        )
+
+        assert self.told(staff, world, NEAR) == ([near, tenant], "1 to 4")
+        assert self.told(staff, world, FAR) == ([far, tenant], "1 to 4")
+        assert self.told(staff, world, MOVED) == ([near, far, tenant], "1 to 4")
+        assert self.told(staff, world, WHOLE) == ([tenant], "1 to 4")
+        Membership.objects.filter(user=a.admin).update(all_sites=False)
+        a.admin.membership.sites.set([a.near])
+        assert self.told(staff, world, MOVED) == ([near, tenant], "1 to 4")
+
+    def test_says_that_an_event_was_handed_to_nobody(self, world, sessions, staff, settings):
+        settings.CHANNEL_LAYERS = {}
+        Finding.objects.create(tenant=world.a.tenant, title="unheard of")
+        record(world.a.tenant)
+        text = staff.get(PAGE, {"tenant": world.a.tenant.pk, "seq": WHOLE + 1}).content.decode()
+
+        assert "Not handed to the channel layer, or no longer kept" in text
+
     @pytest.mark.parametrize("seq", ["", "0", "-1", "x", "99", "9" * 19, "9" * 40, "\x00"])
     def test_of_nonsense_says_so(self, world, sessions, root, seq):
         answer = root.get(PAGE, {"tenant": world.a.tenant.pk, "seq": seq})
@@ -595,7 +627,7 @@ class TestReceiptsPage:
     ):
         store.save([part(world.a.operator, sent=4) for _ in range(40)])
 
-        with django_assert_max_num_queries(9):
+        with django_assert_max_num_queries(10):
             answer = root.get(PAGE, {"tenant": world.a.tenant.pk, "seq": 1})
         assert "Received by 1 user, confirmed by 0." in answer.content.decode()
 

@@ -6,28 +6,28 @@ from typing import Any
 from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.db.models import F, Func, TextField
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Left, Length
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import JSONObject, Left, Length
 from django.http import HttpRequest
 from django.urls import reverse
 
 from apps.helpdesk.models import Ticket
 from apps.noc.failures.scope import Scope
 from apps.noc.failures.words import names, plain, utc
-from apps.noc.feed.wire import tenant_of
+from apps.noc.feed import wire
+from apps.noc.receipts import trail
 from apps.noc.receipts.models import FeedSession
 from apps.tenancy.scoped_admin import is_superuser
 from outbox import replay
 from outbox.errors import ReplayError
-from outbox.models import Attempt, Broadcast, DeadLetter
+from outbox.models import Attempt, DeadLetter, Reason
 from outbox.replay.candidates import READY
 
 SHOWN_CHARACTERS = 20_000  # of a payload
 MOST_ATTEMPTS = 50
-MOST_BROADCASTS = 20
 VIEW_ATTEMPTS = "outbox.view_attempt"
-_TASK = " task "  # of outbox.heartbeat.worker_name()
 _TICKET = re.compile(r"ticket:([0-9]{1,18})")
+_PLACES = ("site_id", "old_site_id")
 _TENANT = re.compile(r"tenant:[0-9]{1,18}")
 
 
@@ -45,6 +45,7 @@ def find(scope: Scope, letter_id: int) -> Any:
             payload_length=Length(pretty("payload")),
             context_text=Left(pretty("context"), SHOWN_CHARACTERS),
             request_id=KeyTextTransform("request_id", "context"),
+            places=JSONObject(**{key: KeyTransform(key, "payload") for key in _PLACES}),
         )
         .first()
     )
@@ -64,7 +65,7 @@ def shown(request: HttpRequest, site: AdminSite, scope: Scope, letter: Any) -> d
         "receipts_url": _receipts_url(request, site, letter),
         "attempts": _attempts(request, letter),
         "attempts_hidden": not request.user.has_perm(VIEW_ATTEMPTS),
-        "broadcasts": _broadcasts(letter),
+        "broadcasts": _broadcasts(scope, letter),
         "verdict": _verdict(scope, letter) if dead else None,
         "dead": dead,
         **_resolved(request, site, scope, letter),
@@ -102,7 +103,7 @@ def _receipts_url(request: HttpRequest, site: AdminSite, letter: DeadLetter) -> 
         return None
     if not sessions.has_view_permission(request):
         return None
-    query = f"?tenant={tenant_of(letter.stream)}&seq={letter.seq}"
+    query = f"?tenant={wire.tenant_of(letter.stream)}&seq={letter.seq}"
     return reverse("admin:noc_feedsession_receipts") + query
 
 
@@ -114,7 +115,7 @@ def _attempts(request: HttpRequest, letter: DeadLetter) -> list[dict[str, Any]]:
         {
             "number": row.number,
             "started": utc(row.started_at),
-            "worker": row.worker.partition(_TASK)[0],
+            "worker": row.worker.partition(trail.TASK)[0],
             **_task_of(request, row.worker),
             "duration": "died" if row.duration_ms is None else f"{row.duration_ms:,.1f} ms",
             "reason": row.reason,
@@ -127,28 +128,25 @@ def _attempts(request: HttpRequest, letter: DeadLetter) -> list[dict[str, Any]]:
 
 def _task_of(request: HttpRequest, worker: str) -> dict[str, str]:
     """The Celery task of an attempt. Flower shows every tenant's, so it is for superusers alone."""
-    task = worker.partition(_TASK)[2]
+    task = worker.partition(trail.TASK)[2]
     leads = task and settings.FLOWER_URL and is_superuser(request)
     return {"task": task, "task_url": f"{settings.FLOWER_URL}/task/{task}" if leads else ""}
 
 
-def _broadcasts(letter: DeadLetter) -> list[dict[str, Any]]:
-    """The rounds whose slice holds the event, and the groups whose own slice does."""
-    rows = Broadcast.objects.filter(
-        stream=letter.stream, last_seq__gte=letter.seq, first_seq__lte=letter.seq
-    ).order_by("last_seq")[:MOST_BROADCASTS]
+def _broadcasts(scope: Scope, letter: Any) -> list[dict[str, Any]]:
+    if not _TENANT.fullmatch(letter.stream):
+        return []
+    sites = [] if letter.reason == Reason.POISON else wire.sites_of(letter.places)
+    if scope.site_ids is not None:
+        sites = [site_id for site_id in sites if site_id in scope.site_ids]
     return [
         {
-            "published": utc(row.published_at),
-            "worker": row.worker.partition(_TASK)[0],
-            "slice": f"{row.first_seq} to {row.last_seq}",
-            "groups": sorted(
-                group
-                for group, (first, last, *_) in row.targets.items()
-                if first <= letter.seq <= last
-            ),
+            "published": utc(each["published_at"]),
+            "worker": each["worker"],
+            "slice": f"{each['first']} to {each['last']}",
+            "groups": each["groups"],
         }
-        for row in rows
+        for each in trail.rounds(letter.stream, letter.seq, sites=sites)
     ]
 
 

@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
-from apps.noc.feed.wire import event_of
-from apps.noc.receipts import derive
+from apps.noc.feed.wire import event_of, sites_of
+from apps.noc.receipts import derive, trail
 from apps.noc.receipts.models import FeedSession
 from apps.tenancy.history_admin import HistoryAdmin
 from apps.tenancy.http.bodies import BIGGEST_ID
@@ -113,7 +113,7 @@ class FeedSessionAdmin(HistoryAdmin):
             if row is None:
                 form.add_error("seq", f"There is no event {seq} in your scope, or not any more.")
             else:
-                shown = receipts_of(row, request.GET.get("page"))
+                shown = receipts_of(row, self._sites(request, row), request.GET.get("page"))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -123,6 +123,14 @@ class FeedSessionAdmin(HistoryAdmin):
         }
         return TemplateResponse(request, "admin/noc/feedsession/receipts.html", context)
 
+    def _sites(self, request: HttpRequest, row: LogRow) -> list[int]:
+        """The sites that the event concerns, as far as the user may know of them."""
+        access = access_to_admin(request)
+        sites = sites_of(event_of(row).fields)
+        if is_superuser(request) or access is None:
+            return sites
+        return [site_id for site_id in sites if access.sees(site_id)]
+
     def _row(self, request: HttpRequest, tenant: Tenant, seq: int) -> LogRow | None:
         row = derive.row_of(tenant.pk, seq)
         access = access_to_admin(request)
@@ -131,13 +139,14 @@ class FeedSessionAdmin(HistoryAdmin):
         return row if access is not None and event_of(row).visible(access.sites) else None
 
 
-def receipts_of(row: LogRow, page: str | None) -> dict[str, Any]:
-    """Return what the page shows of an event: itself, counts, and one page of receipts."""
+def receipts_of(row: LogRow, sites: list[int], page: str | None) -> dict[str, Any]:
+    """Return what the page shows of an event: itself, its way, counts, and a page of receipts."""
     found = sorted(derive.receipts(row), key=lambda receipt: -receipt.part_id)
     receipts = Paginator(found, PAGE_RECEIPTS).get_page(page)
     rows = FeedSession.objects.select_related("user").in_bulk([r.part_id for r in receipts])
     return {
         "row": row,
+        "rounds": trail.rounds(row.stream, row.seq, sites=sites),
         "received": derive.users(found),
         "confirmed": derive.users(receipt for receipt in found if receipt.confirmed),
         "page": receipts,
