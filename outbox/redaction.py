@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
+import psycopg
 from django.conf import settings
 from django.core.signals import setting_changed
 
@@ -32,12 +33,12 @@ _SHORTEST = 6  # characters; a shorter value stands in innocent words
 
 def error_text(error: BaseException) -> str:
     """Return ``Type: message`` of ``error``, at most 1,000 characters, without secrets."""
-    return cleaned(f"{type(error).__name__}: {error}")[:ERROR_LENGTH]
+    return cleaned(_without_rows(f"{type(error).__name__}: {error}", error))[:ERROR_LENGTH]
 
 
 def traceback_text(error: BaseException) -> str:
     """Return the traceback of ``error`` without secrets; of a very long one the two ends."""
-    text = cleaned("".join(traceback.format_exception(error)))
+    text = cleaned(_without_rows("".join(traceback.format_exception(error)), error))
     if len(text) <= TRACEBACK_LENGTH:
         return text
     half = TRACEBACK_LENGTH // 2
@@ -51,6 +52,21 @@ def cleaned(text: str) -> str:
     text = _IN_URL.sub(GONE, text)
     text = _NAMED.sub(rf"\1{GONE}", text)
     return text.encode("utf-8", "replace").decode().replace("\x00", "?")
+
+
+def _without_rows(text: str, error: BaseException) -> str:
+    """Return ``text`` with PostgreSQL's messages alone: the lines below them quote rows."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, psycopg.Error) and (message := each.diag.message_primary):
+            text = text.replace(str(each), message)
+        waiting += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
+    return text
 
 
 @lru_cache(maxsize=1)

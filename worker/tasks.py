@@ -80,11 +80,12 @@ def forget() -> None:
     now, deadline = timezone.now(), monotonic() + FORGET_SECONDS
     before = now - timedelta(days=outbox_settings().keep_days)  # receipts of events that are gone
     forgotten = {
-        "partitions": len(partitions.drop_old(now=now)),
         "failures": retention.forget_failures(now=now, deadline=deadline),
         "receipts": retention.in_batches(partial(store.forget, before=before), deadline=deadline),
         "sessions": retention.in_batches(sessions.forget_expired, deadline=deadline),
     }
     canary.forget(now=now)
     beats.forget()
+    # Last: it waits for who reads the log, and may give up.
+    forgotten["partitions"] = len(partitions.drop_old(now=now))
     logger.info("Forgot what is old", extra=forgotten)

@@ -6,6 +6,7 @@ from django.db import connections, transaction
 
 from outbox import sql
 from outbox.errors import ReplayError, StaleSelection, TooManyReplays
+from outbox.redaction import cleaned
 from outbox.replay.choice import LOG, Choice
 from outbox.replay.plan import DISCARD, REPLAY, look
 
@@ -37,7 +38,7 @@ def start(
         TooManyReplays: five run already.
         ReplayError: nothing is chosen, the reason is empty, or the rate is out of its range.
     """
-    reason = reason.strip()
+    reason = cleaned(reason).strip()
     if not reason or len(reason) > REASON_LENGTH:
         raise ReplayError(f"give a reason of 1 to {REASON_LENGTH:,} characters: it is kept")
     if not 1 <= rate <= MAX_RATE:

@@ -4,10 +4,11 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
+from outbox import controls
 from outbox.errors import BadSettings, LaneCountDiffers
 from outbox.lanes import lane_of
 from outbox.relane import relane
-from tests.integration.outbox_fixtures import LANES, STREAM, Bench, wait_until
+from tests.integration.outbox_fixtures import LANE, LANES, STREAM, Bench, wait_until
 
 OTHER = next(n for n in (3, 5, 6, 7) if lane_of(STREAM, n) != lane_of(STREAM, LANES))
 
@@ -40,6 +41,18 @@ class TestRelane:
         assert bench.all("SELECT lane FROM outbox_lane ORDER BY 1") == [(n,) for n in range(OTHER)]
         drain_all(bench, OTHER)
         assert bench.findings() == []
+
+    def test_refuses_while_a_lane_is_stopped_by_hand(self, bench):
+        """Its streams would go on in another one, and those of another would stop."""
+        controls.pause(LANE, actor="user:1", reason="the layer moves house")
+        with pytest.raises(BadSettings, match=f"lane {LANE} is stopped by hand"):
+            relane(OTHER)
+
+        assert bench.one("SELECT outbox_lanes()") == LANES
+        controls.resume(LANE, actor="user:1", reason="it has moved")
+        bench.pause(0)  # failures are those of the streams that were there
+        relane(OTHER)
+        assert bench.one("SELECT publish_after FROM outbox_lane WHERE lane = 0") is None
 
     @pytest.mark.parametrize("lanes", [1, 3, 13])
     def test_keeps_the_order_of_a_ticket(self, lanes, bench):

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
 
 import outbox
 from outbox import controls, failpoints, log, replay, status, takeover
@@ -159,6 +159,18 @@ class TestBrokenSink:
         assert not DeadLetter.objects.exists()
         assert counts(bench) == {"sink": 1}
 
+    def test_is_not_asked_about_by_events_that_have_failed_before(self, bench, names):
+        bench.sink.refuses = {names(2)[1]}
+        bench.drainer().drain()  # the mark is at a dead letter
+        other = next(n for n in range(2, 99) if outbox_fixtures.lane_of(f"relay:{n}", 8) != LANE)
+        bench.write(*bench.tickets(1, f"relay:{other}"))
+        bench.sink.error = KeyError("a bug")
+        bench.sink.tries.clear()
+        bench.drainer(lane=outbox_fixtures.lane_of(f"relay:{other}", 8)).drain()
+
+        assert {row.stream for try_ in bench.sink.tries for row in try_} == {f"relay:{other}"}
+        assert DeadLetter.objects.count() == 1
+
 
 class TestSinkError:
     def test_of_one_event_makes_one_dead_letter_and_the_others_pass_first(self, bench, names):
@@ -192,6 +204,29 @@ class TestSinkError:
             assert attempt.traceback.startswith("Traceback (most recent call last)")
             assert "cannot take" in attempt.traceback
         assert counts(bench) == {"sink_error": 3}
+
+    def test_of_the_database_keeps_its_message_and_no_row(self, bench, names):
+        bad = names(3)[1]
+
+        def deliver(rows: Any) -> None:
+            for row in rows:
+                if row.payload["name"] == bad:
+                    with connection.cursor() as cursor:
+                        cursor.execute(
+                            "INSERT INTO relay_ticket SELECT * FROM relay_ticket WHERE id = %s",
+                            [row.payload["ticket"]],
+                        )
+
+        bench.sink.deliver = deliver
+        drainer = bench.drainer()
+        drainer.drain()
+        drainer.call(lambda: connection.close())  # that of the thread
+
+        why = 'duplicate key value violates unique constraint "relay_ticket_pkey"'
+        assert DeadLetter.objects.get().error == f"IntegrityError: {why}"
+        for attempt in Attempt.objects.all():
+            assert why in attempt.traceback
+            assert "DETAIL" not in attempt.traceback + attempt.error
 
     def test_of_a_single_event_is_told_from_a_broken_sink_by_one_that_passed_before(
         self, bench, names
@@ -539,13 +574,30 @@ class TestCrash:
         )
         bench.write(*bench.tickets(2))
         drainer = bench.drainer()
+        assert outbox_fixtures.relay.pending_lanes(min_age_seconds=-9) == [LANE]  # the new ones
         assert drainer.drain() is False  # and does not spin
+        assert outbox_fixtures.relay.pending_lanes(min_age_seconds=-9) == []
 
         assert [row.seq for row in bench.sink.rows] == [4, 5]
         assert marks(bench) == (5, 0)
         self.old(bench)
         drainer.drain()
         assert marks(bench) == (5, 5)
+
+    def test_leaves_the_mark_of_another_who_took_over_from_a_holder_that_ends_late(
+        self, bench, names
+    ):
+        names(3)
+        slow = bench.drainer("slow")
+        with bench.sink.held_for(slow):
+            self.age(bench)
+            with relay_session() as session:
+                other = takeover.begin(session.connection, LANE)
+        slow.result()
+
+        assert marks(bench) == (3, 3)
+        assert other is not None
+        assert bench.one("SELECT takeover_at FROM outbox_lane WHERE lane = %s", LANE) == other.token
 
     def test_leaves_to_the_other_who_took_over_from_a_slow_holder(self, bench, names):
         names(3)

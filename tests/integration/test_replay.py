@@ -253,9 +253,9 @@ class TestStart:
 
     def test_keeps_who_why_and_what(self, bench, dead):
         dead("it:1")
-        found = Replay.objects.get(pk=start(Choice(subject="it:1"), reason=" it is mended "))
+        found = Replay.objects.get(pk=start(Choice(subject="it:1"), reason=" it is mended\x00 "))
 
-        assert (found.actor, found.reason) == ("user:1", "it is mended")
+        assert (found.actor, found.reason) == ("user:1", "it is mended?")
         assert found.filters == {"source": "dead_letters", "subject": "it:1"}
         assert found.total == 1
 

@@ -6,9 +6,10 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from django.contrib.sessions.models import Session
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
@@ -16,6 +17,7 @@ from apps.noc.receipts import store
 from apps.noc.receipts.models import FeedSession
 from outbox import partitions, retention
 from tests.integration.conftest import World
+from tests.integration.outbox_fixtures import database_url
 from tests.integration.receipt_parts import part_of
 from worker import tasks
 from worker.schedule import ensure_schedule
@@ -63,6 +65,18 @@ class TestForget:
         assert set(Session.objects.values_list("pk", flat=True)) == {live} - {expired}
         (line,) = [each for each in caplog.records if each.message == "Forgot what is old"]
         assert (line.partitions, line.receipts, line.sessions) == (1, 1, 1)
+
+    def test_forgets_the_rest_also_while_somebody_holds_the_log(self, old_partition: str) -> None:
+        session(timezone.now() - timedelta(1))
+        with psycopg.connect(database_url()) as reader, connection.cursor() as cursor:
+            reader.execute(f"LOCK TABLE {old_partition} IN ACCESS SHARE MODE")
+            cursor.execute("SET lock_timeout = '50ms'")
+            with pytest.raises(OperationalError):
+                tasks.forget()
+
+        assert not Session.objects.exists()
+        assert old_partition in partitions.names()
+        connection.close()
 
     def test_drops_the_audit_of_the_day_with_its_log(self, old_partition: str) -> None:
         audit = old_partition.replace("event_log", "outbox_broadcast")
