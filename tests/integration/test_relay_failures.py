@@ -9,9 +9,10 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.utils import timezone
 
 import outbox
-from outbox import controls, failpoints, log, replay, status, takeover
+from outbox import controls, dead_letters, failpoints, log, replay, status, takeover
 from outbox.dead_letters import fingerprint
 from outbox.errors import LaneMissing, TransportDown
 from outbox.failpoints import FailpointError
@@ -159,9 +160,20 @@ class TestBrokenSink:
         assert not DeadLetter.objects.exists()
         assert counts(bench) == {"sink": 1}
 
-    def test_is_not_asked_about_by_events_that_have_failed_before(self, bench, names):
-        bench.sink.refuses = {names(2)[1]}
-        bench.drainer().drain()  # the mark is at a dead letter
+    @pytest.mark.parametrize("dead", [True, False])
+    def test_is_not_asked_about_by_events_that_have_failed_before(self, bench, names, dead):
+        if dead:
+            bench.sink.refuses = {names(2)[1]}
+            bench.drainer().drain()  # the mark is at a dead letter
+        else:
+            names(2)
+            bench.drainer().drain()
+            now = timezone.now()
+            crash = dead_letters.Attempt(
+                row=log.read(STREAM, 1, 1)[0], number=1, reason="crash", started_at=now, error="x"
+            )
+            with relay_session() as session:
+                dead_letters.note(session.connection, [crash])
         other = next(n for n in range(2, 99) if outbox_fixtures.lane_of(f"relay:{n}", 8) != LANE)
         bench.write(*bench.tickets(1, f"relay:{other}"))
         bench.sink.error = KeyError("a bug")
@@ -169,7 +181,7 @@ class TestBrokenSink:
         bench.drainer(lane=outbox_fixtures.lane_of(f"relay:{other}", 8)).drain()
 
         assert {row.stream for try_ in bench.sink.tries for row in try_} == {f"relay:{other}"}
-        assert DeadLetter.objects.count() == 1
+        assert DeadLetter.objects.count() == dead
 
 
 class TestSinkError:
