@@ -98,9 +98,13 @@ def _hand_over(
     except SinkDown as down:
         done.settle([])
         _pause(connection, lane, mark, down)
+        if mark is not None:
+            mark.survived(connection)
         return False
     except TakenOver:
         done.settle(slices.of_rows(rows))
+        if mark is not None:
+            mark.survived(connection)
         return False
     except TimeOver:
         done.settle([])

@@ -184,6 +184,11 @@ TAKE_MARK_AWAY = """
 UPDATE outbox_lane SET takeover_at = NULL, takeover_by = NULL, solo_event_id = NULL
  WHERE lane = %(lane)s AND takeover_at = %(token)s
 """
+# Who was slow and lives tells that the event has killed nobody, whoever is at it by now.
+SURVIVED = """
+UPDATE outbox_lane SET solo_event_id = NULL
+ WHERE lane = %(lane)s AND solo_event_id = %(event_id)s
+"""
 CRASHES = """
 SELECT event_id, count(*) FROM outbox_attempt
  WHERE event_id = ANY(%(event_ids)s::uuid[]) AND reason = 'crash' GROUP BY event_id

@@ -43,6 +43,7 @@ class Takeover:
     former_at: datetime | None
     former_by: str | None
     former_event_id: UUID | None
+    at: UUID | None = None  # the event that this drainer went solo with last
 
     def go_solo(self, connection: psycopg.Connection, row: LogRow) -> None:
         """
@@ -56,6 +57,12 @@ class Takeover:
         if found is None:
             raise TakenOver
         (self.token,) = found
+        self.at = row.event_id
+
+    def survived(self, connection: psycopg.Connection) -> None:
+        """Note that the last event has not ended this process, which was taken for dead."""
+        if self.at is not None:
+            connection.execute(sql.SURVIVED, {"lane": self.lane, "event_id": self.at})
 
     def take_away(self, connection: psycopg.Connection) -> None:
         """Take the mark away, unless another has put its own there."""

@@ -596,6 +596,27 @@ class TestCrash:
         drainer.drain()
         assert marks(bench) == (5, 5)
 
+    @pytest.mark.parametrize("error", [TransportDown("away"), None])
+    def test_is_not_assumed_any_more_when_one_that_seemed_dead_comes_back(
+        self, bench, names, error
+    ):
+        """Say, the name of the host was looked up for long: that is an outage of everybody."""
+        names(3)
+        self.old(bench)
+        slow, first = bench.drainer("slow"), self.event_id(bench, 1)
+        with bench.sink.held_for(slow), relay_session() as session:
+            self.age(bench)
+            other = takeover.begin(session.connection, LANE)
+            assert other is not None
+            assert other.former_event_id == first
+            other.go_solo(session.connection, log.read(STREAM, 0, 1)[0])
+            bench.sink.error = error
+        slow.result()
+
+        assert bench.all(
+            "SELECT takeover_at, solo_event_id FROM outbox_lane WHERE lane = %s", LANE
+        ) == [(other.token, None)]
+
     def test_leaves_the_mark_of_another_who_took_over_from_a_holder_that_ends_late(
         self, bench, names
     ):

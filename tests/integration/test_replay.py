@@ -293,6 +293,14 @@ class TestReplay:
         assert letters(state="replayed", replay_id=replay_id) == ["it:1", "it:2"]
         assert bench.sink.rows[-1].replay_of == 2
 
+    def test_wakes_the_relay(self, bench, dead):
+        dead("it:1")
+        release(bench)
+        outbox_fixtures.nudges.clear()
+        finish(start())
+
+        assert [set(lanes) for lanes in outbox_fixtures.nudges] == [{LANE}]
+
     def test_leaves_one_audit_row_per_event_with_the_new_one(self, bench, dead):
         dead("it:1", "it:2")
         release(bench)
