@@ -6,17 +6,17 @@ healthy, and a quiet system is. Each check is a few index look-ups, whatever lie
 
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
 from apps.noc.health import beats, fixes
-from apps.noc.health.models import Canary
+from apps.noc.health.arrival import canary
 from apps.noc.health.result import (
     Check,
     Finding,
     State,
     fail,
+    first_line,
     grade,
     not_asked,
     of,
@@ -32,11 +32,8 @@ NO_WORKER = "no worker runs, and it would have to"
 UNRECORDED_WARN, UNRECORDED_FAIL = 10.0, 30.0  # seconds; the timer alone takes 1.7
 UNPUBLISHED_SECONDS = 60.0
 HEARTBEAT_SECONDS = 30.0  # six times as long as one may take
-CANARY_LATE_SECONDS = 180.0  # three runs
-CANARY_SLOW_SECONDS = 5.0
 PARTITIONS_AHEAD = 2  # days
 COUNT_LIMIT = 1_000
-REASON_CHARACTERS = 160
 
 # Events that were recorded and not handed over: how many, and since when.
 UNPUBLISHED = """
@@ -128,7 +125,8 @@ def lanes() -> Finding:
     held = [lane for lane in rows if lane.paused_at is not None]
     if held:
         told = "; ".join(
-            f"lane {lane.lane} by {lane.paused_by}: {_cut(lane.pause_reason)}" for lane in held[:3]
+            f"lane {lane.lane} by {lane.paused_by}: {first_line(lane.pause_reason)}"
+            for lane in held[:3]
         )
         return warn(
             f"{len(held)} of {len(rows)} lanes stopped: {told}",
@@ -145,7 +143,7 @@ def lanes() -> Finding:
         worst = max(failing, key=lambda lane: lane.publish_failures)
         return warn(
             f"{len(failing)} of {len(rows)} lanes rest after failures; lane {worst.lane} after"
-            f" {worst.publish_failures}: {_cut(worst.publish_error)}",
+            f" {worst.publish_failures}: {first_line(worst.publish_error)}",
             why="the channel layer refuses; events are recorded and pages get them by their"
             " two-second look at the log, so they come later",
             fix=fixes.server("redis", "redis-layer"),
@@ -169,49 +167,6 @@ def unpublished() -> Finding:
         why="pages get these events by their two-second look at the log instead of at once",
         fix=fixes.manage("outbox_status"),
     )
-
-
-def canary() -> Finding:
-    """Did the last changes that tested the whole way arrive?"""
-    runs = list(Canary.objects.order_by("-pk")[:3])
-    now = timezone.now()
-    # One that is still on its way tells nothing yet.
-    done = [run for run in runs if run.seconds is not None or now - run.sent_at > _CUT_SHORT]
-    if not done:
-        return not_asked("none has flown yet; beat sends one every minute")
-    last, age = done[0], (now - done[0].sent_at).total_seconds()
-    if age > CANARY_LATE_SECONDS:
-        return warn(
-            f"the last one flew {age:.0f} s ago",
-            why="it should every minute, so nobody knows whether changes arrive",
-            fix=fixes.start("beat"),
-        )
-    if last.stage == Canary.Stage.RECEIVED:
-        state = State.WARN if (last.seconds or 0.0) > CANARY_SLOW_SECONDS else State.OK
-        return of(
-            state,
-            f"{last.seconds:.2f} s from save to websocket, {age:.0f} s ago",
-            why="changes reach the pages late",
-            fix=fixes.manage("noc_doctor"),
-        )
-    if last.stage == Canary.Stage.PUBLISHED and not settings.FEED_URL:
-        return ok(f"{last.seconds:.2f} s from save to channel layer; NOC_FEED_URL is not set")
-    lost = [run for run in done if run.stage != Canary.Stage.RECEIVED]
-    return of(
-        State.FAIL if len(lost) > 1 else State.WARN,
-        f"the last one was {last.stage} and came no further: {_cut(last.error) or 'cut short'}",
-        why="a change does not reach a websocket" + (" again and again" if len(lost) > 1 else ""),
-        fix=_FREE_WAY[Canary.Stage(last.stage)](),
-    )
-
-
-_FREE_WAY = {  # by the last stage that was reached
-    Canary.Stage.WRITTEN: lambda: fixes.start("worker"),
-    Canary.Stage.RECORDED: lambda: fixes.server("redis", "redis-layer"),
-    Canary.Stage.PUBLISHED: lambda: fixes.start("web"),
-}
-
-_CUT_SHORT = timedelta(seconds=30)
 
 
 def dead_letters() -> Finding:
@@ -270,9 +225,3 @@ PROGRESS: dict[str, Check] = {
 
 def _resume(lane: int) -> str:
     return fixes.manage(f"outbox_lane resume {lane} --reason 'it may go on'")
-
-
-def _cut(text: str | None) -> str:
-    """Return the first line, as much of it as fits a line."""
-    first = (text or "").strip().partition("\n")[0]
-    return first if len(first) <= REASON_CHARACTERS else f"{first[: REASON_CHARACTERS - 1]}…"

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+REASON_CHARACTERS = 160
+
 
 class State(StrEnum):
     OK = "ok"
@@ -65,3 +67,9 @@ def grade(value: float, *, warn_above: float, fail_above: float) -> State:
     if value > fail_above:
         return State.FAIL
     return State.WARN if value > warn_above else State.OK
+
+
+def first_line(text: str | None) -> str:
+    """Return the first line, as much of it as fits a line."""
+    first = (text or "").strip().partition("\n")[0]
+    return first if len(first) <= REASON_CHARACTERS else f"{first[: REASON_CHARACTERS - 1]}…"
