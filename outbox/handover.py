@@ -36,7 +36,7 @@ BACKOFF_CAP_SECONDS = 30
 RETRY_SECONDS = (0.2, 0.6)  # before the second and the third try at events that fail alone
 
 
-SETTLE_SECONDS = 1.0  # of single events that passed, what a process that dies now leaves unmarked
+SETTLE_SECONDS = 0.2  # of single events that passed, what a process that dies now leaves unmarked
 
 
 class TimeOver(Exception):

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 import outbox
-from outbox import controls, dead_letters, failpoints, log, replay, status, takeover
+from outbox import controls, dead_letters, failpoints, handover, log, replay, status, takeover
 from outbox.dead_letters import fingerprint
 from outbox.errors import LaneMissing, TransportDown
 from outbox.failpoints import FailpointError
@@ -144,6 +144,20 @@ class TestBrokenSink:
         bench.resume()
         drainer.drain()
         assert marks(bench) == (3, 3)
+
+    def test_is_told_from_a_transport_that_goes_down_meanwhile(self, bench, names):
+        names(2)
+        drainer = bench.drainer()
+        drainer.drain()
+        suspect = names(1)[0]
+
+        def deliver(rows: Any) -> None:
+            raise KeyError("a bug") if rows[0].payload["name"] == suspect else TransportDown("away")
+
+        bench.sink.deliver = deliver
+        drainer.drain()
+
+        assert counts(bench) == {"transport": 1}
 
     def test_is_not_vouched_for_by_an_event_of_which_nothing_is_sent(self, bench, names):
         def deliver(rows: Any) -> dict[str, Any]:
@@ -351,6 +365,22 @@ class TestPoison:
         assert bench.sink.calls == []
         assert marks(bench) == (17, 17)
 
+    def test_in_such_a_backlog_is_looked_for_as_long_as_there_is_time(self, bench, monkeypatch):
+        bench.configure(judge=JUDGE, batch=2, push_rounds=3)
+        publish(*[None] * 8, "it lacks a key", *[None] * 8)
+        bench.record_only()
+        clock = iter([0.0])  # then it is late
+        monkeypatch.setattr(handover, "monotonic", lambda: next(clock, 1e12))
+        drainer = bench.drainer()
+        drainer.drain()
+        assert marks(bench) == (17, 6)
+        assert not DeadLetter.objects.exists()
+        monkeypatch.undo()
+        drainer.drain()
+
+        assert DeadLetter.objects.get().seq == 9
+        assert marks(bench) == (17, 17)
+
     def test_is_what_the_judge_fails_at(self, bench):
         bench.configure(judge=JUDGE)
         publish("fail", None)
@@ -533,6 +563,33 @@ class TestCrash:
         assert marks(bench) == (4, 4)
         assert not Attempt.objects.exists()
         assert bench.one("SELECT takeover_at FROM outbox_lane WHERE lane = %s", LANE) is None
+
+    def test_has_the_marks_follow_one_event_at_a_time(self, bench, names, monkeypatch):
+        monkeypatch.setattr(handover, "SETTLE_SECONDS", 0)
+        bad = names(4)[0]
+        self.old(bench)
+        seen = []
+
+        def deliver(rows: Any) -> Any:
+            seen.append(marks(bench)[1])
+            if rows[0].payload["name"] == bad:
+                raise ValueError("a bug")
+            return {STREAM: {"a group": [rows[0].seq, rows[-1].seq, len(rows)]}}
+
+        names(1)  # of another round: it may vouch for the sink
+        bench.admin.execute("UPDATE outbox_stream SET published_seq = 0")
+        bench.sink.deliver = deliver
+        witness = bench.tickets(1, "relay:2")
+        bench.write(*witness)
+        bench.drainer(lane=outbox_fixtures.lane_of("relay:2", 8)).drain()
+        seen.clear()
+        bench.drainer().drain()
+
+        assert seen[-4:] == [1, 2, 3, 4]
+        assert marks(bench) == (5, 5)
+        assert [a.number for a in Attempt.objects.order_by("id")] == [1, 2, 3]
+        sent = bench.all("SELECT first_seq FROM outbox_broadcast WHERE stream = %s", STREAM)
+        assert sorted(sent) == [(2,), (3,), (4,), (5,)]
 
     def test_is_not_what_another_error_ends(self, bench, names):
         names(3)
