@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 import outbox
-from outbox import controls, dead_letters, failpoints, handover, log, replay, status, takeover
+from outbox import controls, dead_letters, failpoints, handover, log, replay, sql, status, takeover
 from outbox.dead_letters import fingerprint
 from outbox.errors import LaneMissing, TransportDown
 from outbox.failpoints import FailpointError
@@ -87,6 +87,20 @@ class TestTransport:
         (lane,) = [lane for lane in status.lanes() if lane.paused]
         assert lane.lane == LANE
         assert lane.why == "TransportDown: redis://[removed]@host refused, password=[removed]"
+
+    def test_pauses_lanes_for_different_times_lest_all_come_at_once(self, bench):
+        bench.admin.execute("UPDATE outbox_lane SET publish_failures = 10")
+        with relay_session() as session:
+            for lane in range(8):
+                params = {"lane": lane, "token": None, "cap": 30, "error": "away"}
+                session.connection.execute(sql.PAUSE_PUBLISHING, params)
+        ((shortest, longest),) = bench.all(
+            "SELECT min(s), max(s) FROM (SELECT extract(epoch FROM publish_after -"
+            " clock_timestamp())::float8 AS s FROM outbox_lane) t"
+        )
+
+        assert shortest > 5
+        assert shortest + 1 < longest <= 30
 
     def test_that_fails_in_the_middle_of_single_events_blames_none(self, bench):
         bench.write(*bench.tickets(4))
@@ -806,11 +820,15 @@ class TestControls:
         controls.pause(LANE, actor="user:1", reason="the layer moves house")
         bench.write(*bench.tickets(3))
         bench.drainer().drain()
+        bench.admin.execute(
+            "UPDATE outbox_lane SET takeover_at = clock_timestamp() WHERE lane = %s", [LANE]
+        )
         assert controls.skip(LANE, actor="user:1", reason="nobody needs them") == 3
         assert controls.skip(LANE, actor="user:1", reason="nobody needs them") == 0
 
         assert marks(bench) == (3, 3)
         assert bench.sink.rows == []
+        assert bench.one("SELECT takeover_at FROM outbox_lane WHERE lane = %s", LANE) is None
         skipped = LaneAction.objects.get(action="skip")
         assert skipped.detail == {"events": 3, "slices": {STREAM: [0, 3]}}
 
