@@ -802,6 +802,18 @@ class TestControls:
         assert (lane.lane, lane.why) == (LANE, "stopped by user:1: the layer moves house")
         assert outbox_fixtures.relay.pending_lanes() == []
 
+    def test_pause_stops_also_who_has_waited_for_the_lane(self, bench):
+        controls.pause(LANE, actor="user:1", reason="the layer moves house")
+        bench.write(*bench.tickets(3))
+        holder, waiter = bench.hand_drainer(), bench.drainer()
+        holder.lock()
+        waiter.start()
+        bench.wait_for_lock("outbox_lane")
+        holder.commit()
+        waiter.result()
+
+        assert marks(bench) == (3, 0)
+
     def test_resume_goes_on_at_once_also_after_failures(self, bench):
         controls.pause(LANE, actor="user:1", reason="the layer moves house")
         bench.write(*bench.tickets(3))
