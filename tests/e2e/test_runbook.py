@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -65,10 +66,17 @@ HEALTHY = [
 
 
 class Operator:
-    """Follows the runbook at a running instance."""
+    """
+    Follows the runbook at a running instance.
 
-    def __init__(self, stack: Running, seed: dict[str, Any]) -> None:
+    ``checkout``: a folder where ``./noc`` is, and ``.local`` is the instance's data folder.
+    """
+
+    def __init__(self, stack: Running, seed: dict[str, Any], checkout: Path) -> None:
         self.stack = stack
+        self.checkout = checkout
+        (checkout / "noc").symlink_to(ROOT / "noc")
+        (checkout / ".local").symlink_to(stack.data)
         self.tenant = seed["tenants"][0]
         self.stream = f"tenant:{self.tenant['id']}"
         self.token = self.tenant["users"][0]["token"]
@@ -77,13 +85,12 @@ class Operator:
     # --- the runbook ---
     def run(self, text: str, *, check: bool = True) -> str:
         """Run commands as they are written and return what they print."""
-        text = text.replace(".local/", f"{self.stack.data}/")
         text = text.replace("./noc manage", f"./noc manage --data '{self.stack.data}'")
         text = text.replace("./noc doctor", f"./noc doctor --data '{self.stack.data}'")
         text = text.replace("http://127.0.0.1:8000", self.stack["http"])
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", text],
-            cwd=ROOT,
+            cwd=self.checkout,
             capture_output=True,
             text=True,
             timeout=120,
@@ -140,9 +147,9 @@ class Operator:
 
 
 @pytest.fixture
-def operator(stack: Running, seed: dict[str, Any]) -> Iterator[Operator]:
+def operator(stack: Running, seed: dict[str, Any], tmp_path: Path) -> Iterator[Operator]:
     """Somebody with the runbook; afterwards the instance works again."""
-    operator = Operator(stack, seed)
+    operator = Operator(stack, seed, tmp_path)
     try:
         yield operator
         eventually(operator.settled, seconds=SECONDS)
