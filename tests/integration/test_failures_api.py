@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
 
 from apps.tenancy.models import Membership
 from outbox import replay
@@ -122,6 +123,25 @@ class TestDeadLetters:
         assert shown["payload"] == {"site_id": world.a.near.pk, "deep": {"a": 1}}
         assert (shown["reason"], shown["attempts"], len(shown["tries"])) == ("poison", 1, 1)
         assert set(shown["tries"][0]) >= {"worker", "duration_ms", "error", "traceback"}
+
+    @pytest.mark.parametrize(
+        "payload", ['{"n": 1e5000}', '{"n": ' + "[" * 3_000 + "]" * 3_000 + "}", '{"n": 1e400}']
+    )
+    def test_leave_out_a_payload_that_json_cannot_carry(self, world, manager, payload):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO outbox_message (lane, stream, type, subject, payload)"
+                " VALUES (outbox_lane_of(%(s)s), %(s)s, 'odd', 'thing:1', %(p)s::jsonb)",
+                {"s": f"tenant:{world.a.tenant.pk}", "p": payload},
+            )
+        record(world.a.tenant)
+        letter = DeadLetter.objects.only("pk").get()
+
+        shown = manager.get(f"{LETTERS}{letter.pk}/")
+
+        assert shown.status_code == 200
+        assert shown.json()["type"] == "odd"
+        assert shown.json()["payload"] in (None, {"n": 10**400})
 
     def test_leave_out_a_payload_that_is_too_large(self, world, manager):
         letter = die(world.a.tenant, blob="x" * 300_000)

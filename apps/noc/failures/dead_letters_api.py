@@ -1,9 +1,10 @@
 """Dead letters over HTTP: a filtered list, and one with its attempts."""
 
+import json
 from typing import Any
 
 from django.db.models import Func, IntegerField, TextField
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Left
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
@@ -66,11 +67,16 @@ class AttemptRow(serializers.ModelSerializer[Attempt]):
 
 
 class DeadLetterDetail(DeadLetterRow):
-    """One with the row as it was logged. A payload above 256 KiB is null."""
+    """
+    One with the row as it was logged.
+
+    A payload or context is null when it is above 256 KiB, or holds what JSON here cannot carry: a
+    number beyond any float, nests that are too deep.
+    """
 
     payload = serializers.SerializerMethodField()
     payload_bytes = serializers.IntegerField()
-    context = serializers.JSONField()  # type: ignore[assignment]
+    context = serializers.SerializerMethodField()  # type: ignore[assignment]
     tries = serializers.SerializerMethodField()
 
     class Meta:
@@ -80,7 +86,11 @@ class DeadLetterDetail(DeadLetterRow):
 
     @extend_schema_field(OpenApiTypes.OBJECT)
     def get_payload(self, letter: Any) -> Any:
-        return letter.payload if letter.payload_bytes <= MOST_BYTES else None
+        return carried(letter.payload_text)
+
+    @extend_schema_field(OpenApiTypes.OBJECT)
+    def get_context(self, letter: Any) -> Any:
+        return carried(letter.context_text)
 
     @extend_schema_field(AttemptRow(many=True))
     def get_tries(self, letter: DeadLetter) -> Any:
@@ -125,8 +135,30 @@ class DeadLetterView(FailuresView):
 def find(scope: Scope, letter_id: int) -> DeadLetter | None:
     if letter_id > BIGGEST_ID:
         return None
-    size = OctetLength(Cast("payload", TextField()))
-    return scope.dead_letters().filter(pk=letter_id).annotate(payload_bytes=size).first()
+    text = {name: Cast(name, TextField()) for name in ("payload", "context")}
+    return (
+        scope.dead_letters()
+        .filter(pk=letter_id)
+        .annotate(
+            payload_bytes=OctetLength(text["payload"]),
+            # One more than is shown tells that there is more.
+            payload_text=Left(text["payload"], MOST_BYTES + 1),
+            context_text=Left(text["context"], MOST_BYTES + 1),
+        )
+        .first()
+    )
+
+
+def carried(text: str) -> Any:
+    """Return the value of a jsonb column's text, None when an answer cannot carry it."""
+    if len(text.encode()) > MOST_BYTES:
+        return None
+    try:
+        value = json.loads(text)
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        return None
+    return value
 
 
 def choice_of(scope: Scope, given: Any, **more: Any) -> Choice:
