@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.failing_relay import names  # noqa: F401  (fixture)
 from tests.integration.failures_world import (  # noqa: F401  (fixtures)
     admin_of_a,
     admin_of_b,
