@@ -110,6 +110,7 @@ class Sink:
     Where the relay delivers: remembers every row, fails or waits when told to.
 
     ``refuses``: the names of changes at which it fails. Each try is kept, also those that fail.
+    ``targets``: what each row goes to, for the audit.
     """
 
     def __init__(self) -> None:
@@ -117,11 +118,12 @@ class Sink:
         self.tries: list[list[LogRow]] = []
         self.error: Exception | None = None
         self.refuses: set[str] = set()
+        self.targets: Callable[[LogRow], list[str]] = lambda row: []
         self.holding: str | None = None  # the drainer whose deliveries wait
         self.reached = threading.Event()
         self.go = threading.Event()
 
-    def deliver(self, rows: Sequence[LogRow]) -> None:
+    def deliver(self, rows: Sequence[LogRow]) -> Any:
         if self.holding == threading.current_thread().name:
             self.holding = None
             self.reached.set()
@@ -133,6 +135,12 @@ class Sink:
             if isinstance(row.payload, dict) and row.payload.get("name") in self.refuses:
                 raise ValueError(f"cannot take '{row.payload['name']}' of {row.seq}")
         self.calls.append(list(rows))
+        sent: dict[str, dict[str, list[int]]] = {}
+        for row in rows:
+            for target in self.targets(row):
+                slice_ = sent.setdefault(row.stream, {}).setdefault(target, [row.seq, row.seq, 0])
+                slice_[1:] = [row.seq, slice_[2] + 1]
+        return sent or None
 
     @contextmanager
     def held_for(self, drainer: "Drainer") -> Iterator[None]:

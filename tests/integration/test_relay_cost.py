@@ -59,6 +59,7 @@ class TestCost:
     def test_of_recording_and_publishing_is_as_committed(self, bench, streams):
         tickets = [bench.tickets(1, stream)[0] for stream in streams]
         bench.configure(batch=BATCH)
+        bench.sink.targets = lambda row: ["tenant", "site"]  # two groups, as for a ticket
         drainer = bench.drainer()
         events = BATCH * ROUNDS
 
