@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from project.data_folder import DataFolder
 
-_TROUBLE = re.compile(r"\b(WARNING|ERROR|CRITICAL|FATAL|warning|error|critical|Traceback)\b")
+# Not the name of a logger, like uvicorn.error.
+_TROUBLE = re.compile(r"(?<!\.)\b(WARNING|ERROR|CRITICAL|FATAL|warning|error|critical|Traceback)\b")
 _CHUNK_BYTES = 64 * 1024
 
 
