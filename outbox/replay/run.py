@@ -23,6 +23,7 @@ from outbox.replay import candidates
 from outbox.replay.candidates import ALREADY, FAILED, READY, Candidate
 from outbox.replay.choice import DEAD_LETTERS
 from outbox.replay.plan import DISCARD
+from outbox.replay.progress import OUTCOMES
 from outbox.session import relay_session
 from outbox.wake import wake
 
@@ -95,14 +96,13 @@ def _chunk(using: str) -> int:
         cursor.execute(sql.TODO, limit)
         items = [Item(*row) for row in cursor.fetchall()]
         tally, first_error = _settle(cursor, due, items, using)
-        outcomes = ("replayed", "discarded", "already", "superseded", "failed")
         cursor.execute(
             sql.ADVANCE_REPLAY,
             {
                 "replay_id": due.id,
                 "done": len(items),
                 "first_error": first_error,
-                **{name: tally[name] for name in outcomes},
+                **{name: tally[name] for name in OUTCOMES},
             },
         )
         failpoints.hit("replay_claimed")
