@@ -1,7 +1,9 @@
-"""One content security policy for every page: nothing inline, nothing from elsewhere."""
+"""One content security policy: nothing from elsewhere, nothing inline but the import map."""
 
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
+
+from apps.noc.importmap import NONCE
 
 # 'self' in connect-src covers the websocket of the same host. data: images are the admin's icons.
 POLICY = "; ".join(
@@ -22,5 +24,7 @@ class ContentSecurityPolicy(MiddlewareMixin):
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
-        response.headers.setdefault("Content-Security-Policy", POLICY)
+        nonce = request.META.get(NONCE)
+        policy = f"{POLICY}; script-src 'self' 'nonce-{nonce}'" if nonce else POLICY
+        response.headers.setdefault("Content-Security-Policy", policy)
         return response

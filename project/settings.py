@@ -193,6 +193,14 @@ STATIC_URL = "static/"
 # Straight from the sources, for local instances; production collects into STATIC_ROOT.
 WHITENOISE_USE_FINDERS: bool = env.bool("STATIC_FROM_SOURCE", default=DEBUG)
 STATIC_ROOT = None if WHITENOISE_USE_FINDERS else BASE_DIR / "staticfiles"
+# Modules name each other without a version, so a browser asks for each whether it is still the one
+# it has (304): otherwise a page could mix those of two versions.
+WHITENOISE_MAX_AGE = 0
+# What the page's modules import, as it comes from npm; apps/noc/importmap.py tells the browser.
+STATICFILES_DIRS = [
+    (f"npm/{folder}", BASE_DIR / "node_modules" / folder)
+    for folder in ("lit", "lit-html", "lit-element", "@lit/reactive-element", "uplot/dist")
+]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
 LOGOUT_REDIRECT_URL = "login"

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from project.data_folder import DataFolder
+from tests.e2e.board import Api, user_of
 from tests.e2e.running import Running
 from tests.e2e.wiretap import Wiretap
 
@@ -101,3 +102,42 @@ def pages_keep_the_protocol(request: pytest.FixtureRequest) -> Iterator[None]:
     tap: Wiretap = request.getfixturevalue("wiretap")
     yield
     tap.check()
+
+
+@pytest.fixture
+def api(stack: Running, acme: dict[str, Any]) -> Api:
+    """The API as an operator of all sites of the first tenant."""
+    return Api(stack, user_of(acme, may="ticket:write"))
+
+
+@pytest.fixture
+def sign_in(browser: Browser, stack: Running) -> Iterator[Callable[..., Page]]:
+    """
+    Opens the board as a user, in a browser of their own: ``sign_in(user, path="/?status=NEW", …)``.
+
+    Further arguments are those of ``Browser.new_context``. The test fails on any error of a script,
+    any dialog, and anything that the content security policy refuses.
+    """
+    contexts, troubles = [], []
+
+    def refused(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            troubles.append(message.text)
+
+    def open_page(user: dict[str, Any], *, path: str = "/", **options: Any) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 760}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("console", refused)
+        page.on("dialog", lambda dialog: troubles.append(dialog.message) or dialog.dismiss())
+        page.goto(f"{stack['http']}{path}")
+        page.get_by_label("User name").fill(user["username"])
+        page.get_by_label("Password").fill(user["password"])
+        page.get_by_role("button", name="Sign in").click()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not troubles

@@ -2,98 +2,17 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import httpx
 import psycopg
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.e2e.board import HOSTILE, LIVE_MS, PHONE, Api, Seed, live, row, shoot, user_of
 from tests.e2e.running import Running, eventually
 from tests.e2e.wiretap import Wiretap
 
-ARTIFACTS = Path(__file__).resolve().parents[2] / "test-artifacts"
-HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"alert(1)\"> {{7*7}} \u202e"
-LIVE_MS = 20_000
-Seed = dict[str, Any]
 Open = Callable[..., Page]
-
-
-def user_of(tenant: Seed, *, all_sites: bool = True, may: str = "noc:view") -> Seed:
-    """A user of the tenant who is no admin."""
-    return next(
-        user
-        for user in tenant["users"]
-        if may in user["capabilities"]
-        and "tenant:admin" not in user["capabilities"]
-        and (user["sites"] == "*") is all_sites
-    )
-
-
-class Api:
-    """The HTTP API as one user."""
-
-    def __init__(self, stack: Running, user: Seed) -> None:
-        self._url = f"{stack['http']}/api/v1/"
-        self._headers = {"Authorization": f"Token {user['token']}"}
-
-    def create(self, site: Seed, description: str = "No carrier", priority: str = "HIGH") -> Seed:
-        body = {"site_id": site["id"], "description": description, "priority": priority}
-        return self._post("tickets/", body)
-
-    def move_on(self, ticket: Seed, status: str) -> Seed:
-        return self._post(f"tickets/{ticket['id']}/status/", {"status": status, "note": "test"})
-
-    def _post(self, path: str, body: Seed) -> Seed:
-        answer = httpx.post(self._url + path, json=body, headers=self._headers, timeout=30)
-        assert answer.is_success, answer.text
-        read: Seed = answer.json()
-        return read
-
-
-@pytest.fixture
-def api(stack: Running, acme: Seed) -> Api:
-    return Api(stack, user_of(acme, may="ticket:write"))
-
-
-@pytest.fixture
-def sign_in(browser: Browser, stack: Running) -> Iterator[Open]:
-    """Opens the page as a user, in a browser of their own; fails the test on any script error."""
-    contexts, troubles = [], []
-
-    def open_page(user: Seed, **options: Any) -> Page:
-        context = browser.new_context(viewport={"width": 1280, "height": 760}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("dialog", lambda dialog: troubles.append(dialog.message) or dialog.dismiss())
-        page.goto(f"{stack['http']}/")
-        page.get_by_label("User name").fill(user["username"])
-        page.get_by_label("Password").fill(user["password"])
-        page.get_by_role("button", name="Sign in").click()
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not troubles
-
-
-def live(page: Page) -> Page:
-    expect(page.locator("#state")).to_have_attribute("data-state", "live", timeout=LIVE_MS)
-    page.evaluate("window.neverReloaded = true")
-    return page
-
-
-def row(page: Page, ticket: Seed) -> Any:
-    return page.locator(f"tr[data-ticket='{ticket['id']}']")
-
-
-def shoot(page: Page, name: str) -> None:
-    ARTIFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTIFACTS / f"{name}.png")
 
 
 class TestBoard:
@@ -113,9 +32,6 @@ class TestBoard:
             expect(row(page, ticket).locator("td.status")).to_have_text(
                 "In progress", timeout=LIVE_MS
             )
-            expect(page.locator("#rows tr").first).to_have_attribute(
-                "data-ticket", str(ticket["id"])
-            )
             assert page.evaluate("window.neverReloaded")
         shoot(first, "dashboard-light")
         shoot(second, "dashboard-dark")
@@ -128,15 +44,12 @@ class TestBoard:
         self, acme: Seed, api: Api, sign_in: Open
     ) -> None:
         page = live(sign_in(user_of(acme)))
-        before = int(page.locator("#count-all").inner_text())
 
         ticket = api.create(acme["sites"][0], priority="CRITICAL")
 
         expect(row(page, ticket).locator("td.priority")).to_have_text("Critical", timeout=LIVE_MS)
-        expect(page.locator("#count-all")).to_have_text(str(before + 1))
         for status in ("IN_PROGRESS", "RESOLVED", "CLOSED"):
             api.move_on(ticket, status)
-        expect(page.locator("#count-all")).to_have_text(str(before), timeout=LIVE_MS)
         expect(row(page, ticket)).to_have_count(0, timeout=LIVE_MS)
 
     def test_shows_hostile_text_as_text(self, acme: Seed, api: Api, sign_in: Open) -> None:
@@ -167,47 +80,10 @@ class TestBoard:
         expect(row(page, in_scope)).to_have_count(1, timeout=LIVE_MS)
         expect(row(page, out_of_scope)).to_have_count(0)
 
-    def test_filters_by_status_and_by_text(self, acme: Seed, api: Api, sign_in: Open) -> None:
-        page = live(sign_in(user_of(acme)))
-        waiting = api.create(acme["sites"][0], "zebra crossing lamp")
-        working = api.create(acme["sites"][0], "zebra in the hall")
-        api.move_on(working, "IN_PROGRESS")
-        expect(row(page, working)).to_have_attribute("data-status", "IN_PROGRESS", timeout=LIVE_MS)
-
-        page.get_by_label("Find tickets").fill("ZEBRA")
-        expect(page.locator("#rows tr")).to_have_count(2)
-        page.locator(".counter[data-status=NEW]").click()
-
-        expect(page.locator("#rows tr")).to_have_count(1)
-        expect(row(page, waiting)).to_have_count(1)
-
-    def test_holds_the_order_for_who_has_scrolled(
-        self, acme: Seed, api: Api, sign_in: Open
-    ) -> None:
-        tickets = [api.create(acme["sites"][0], f"rack {number}") for number in range(40)]
-        page = live(sign_in(user_of(acme)))
-        expect(row(page, tickets[0])).to_have_count(1)
-        page.mouse.move(400, 400)
-        page.mouse.wheel(0, 500)
-        page.wait_for_function("scrollY > 100")
-        order = page.locator("#rows tr").evaluate_all("rows => rows.map(r => r.dataset.ticket)")
-
-        api.move_on(tickets[0], "IN_PROGRESS")
-
-        held = page.locator("#held")
-        expect(held).to_contain_text("1 changed", timeout=LIVE_MS)
-        assert order == page.locator("#rows tr").evaluate_all(
-            "rows => rows.map(r => r.dataset.ticket)"
-        )
-        held.click()
-        expect(page.locator("#rows tr").first).to_have_attribute(
-            "data-ticket", str(tickets[0]["id"])
-        )
-
     def test_fits_a_phone(self, acme: Seed, api: Api, sign_in: Open) -> None:
         ticket = api.create(acme["sites"][0], HOSTILE)
         page = live(sign_in(user_of(acme), is_mobile=True, has_touch=True))
-        page.set_viewport_size({"width": 390, "height": 844})
+        page.set_viewport_size(PHONE)
 
         expect(row(page, ticket)).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

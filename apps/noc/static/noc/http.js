@@ -1,0 +1,96 @@
+// Requests to the API of this server, with the session's cookie or a token; errors as problem+json.
+
+/** @typedef {{status: number, detail: string, [member: string]: any}} ProblemMembers */
+
+/** What the server refused, or that it did not answer (`status` 0). The message can be shown. */
+export class HttpProblem extends Error {
+  /** @param {ProblemMembers} members */
+  constructor(members) {
+    super(members.detail);
+    this.name = "HttpProblem";
+    this.status = members.status;
+    this.members = members;
+  }
+}
+
+export class Http {
+  #token;
+  #base;
+
+  /** @param {{base?: string, token?: string | null}} [options] `token`: instead of the session */
+  constructor({ base = "/api/v1/", token = null } = {}) {
+    this.#base = base;
+    this.#token = token;
+  }
+
+  /** Like `fetch`, with what signs in. @type {typeof globalThis.fetch} */
+  fetch = (input, init = {}) => {
+    const headers = new Headers(init.headers);
+    if (this.#token) headers.set("Authorization", `Token ${this.#token}`);
+    else if (init.method && init.method !== "GET") headers.set("X-CSRFToken", cookie("csrftoken"));
+    return fetch(input, { ...init, headers, credentials: this.#token ? "omit" : "same-origin" });
+  };
+
+  /**
+   * @param {string} path  below /api/v1/
+   * @param {{signal?: AbortSignal}} [options]
+   * @returns {Promise<any>}
+   * @throws {HttpProblem}
+   */
+  get(path, options = {}) {
+    return this.#ask(path, { method: "GET", ...options });
+  }
+
+  /**
+   * A write. It carries an Idempotency-Key, and is sent once more when no answer came.
+   * @param {"POST" | "PATCH" | "DELETE"} method
+   * @param {string} path  below /api/v1/
+   * @param {unknown} [body]  sent as JSON
+   * @returns {Promise<any>} null when the answer has no body
+   * @throws {HttpProblem}
+   */
+  async write(method, path, body) {
+    /** @type {RequestInit} */
+    const request = { method, headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID() }, body: body === undefined ? undefined : JSON.stringify(body) };
+    try {
+      return await this.#ask(path, request);
+    } catch (error) {
+      if (!(error instanceof HttpProblem) || error.status !== 0) throw error;
+      return this.#ask(path, request);
+    }
+  }
+
+  /**
+   * @param {string} path
+   * @param {RequestInit} request
+   */
+  async #ask(path, request) {
+    let answer;
+    try {
+      answer = await this.fetch(new URL(path, new URL(this.#base, location.href)), request);
+    } catch (error) {
+      if (request.signal?.aborted) throw error;
+      throw new HttpProblem({ status: 0, detail: "The server does not answer." });
+    }
+    const text = await answer.text();
+    const read = parsed(text);
+    if (answer.ok) return read;
+    const members = read !== null && typeof read === "object" ? read : {};
+    throw new HttpProblem({ detail: `The server answered ${answer.status}.`, ...members, status: answer.status });
+  }
+}
+
+/** @param {string} text */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** @param {string} name */
+function cookie(name) {
+  const found = document.cookie.split("; ").find((pair) => pair.startsWith(`${name}=`));
+  return found ? decodeURIComponent(found.slice(name.length + 1)) : "";
+}

@@ -1,0 +1,315 @@
+// The table of tickets. Rows change in place; they change places only when nobody is at work on the list: while the
+// pointer is on it, rows are marked, it is scrolled or a menu is open, what is new waits behind a button.
+
+import { html, nothing, render } from "lit/html.js";
+import { guard } from "lit/directives/guard.js";
+import { repeat } from "lit/directives/repeat.js";
+import { isUnacknowledged } from "./filter.js";
+import { levelMark, statusMark } from "./marks.js";
+import { arrange } from "./order.js";
+import { part } from "./page.js";
+import { isOpen } from "./store.js";
+import { age } from "./times.js";
+import { LEVEL, levelWord } from "./words.js";
+
+/** @typedef {import("./page.js").PageState} PageState */
+/** @typedef {import("./store.js").Item} Item */
+/** @typedef {import("./store.js").Change} Change */
+/** @typedef {import("./order.js").Line} Line */
+/** @typedef {import("./order.js").GroupLine} GroupLine */
+
+export const SHOWN = 300; // rows in the page at most
+const DRAW_MS = 120; // at most this often is the table patched
+const ORDER_MS = 800; // at most this often do rows change places
+const RELEASE_MS = 600; // the pointer may slip off the list for this long
+const AGE_MS = 5_000;
+const SCROLLED_PX = 60;
+const COLUMNS = 8;
+
+/** @param {PageState} page */
+export function startList(page) {
+  return new List(page, part("list-view"));
+}
+
+export class List {
+  #page;
+  #root;
+  /** @type {Line[]} the whole list as it was ordered last */
+  #lines = [];
+  #first = 0; // of the lines that are drawn
+  /** @type {Set<number>} ids in `#lines`, with those inside closed groups */
+  #placed = new Set();
+  /** @type {Set<number>} ids that wait: they match and have no place yet */
+  #waiting = new Set();
+  #unsorted = false; // something moved while the order was held
+  #hovered = false;
+  #drawnAt = 0;
+  #orderedAt = 0;
+  #drawTimer = 0;
+  #orderTimer = 0;
+  #releaseTimer = 0;
+  #tick = 0;
+
+  /**
+   * @param {PageState} page
+   * @param {HTMLElement} root
+   */
+  constructor(page, root) {
+    this.#page = page;
+    this.#root = root;
+    const { store, selection, prefs } = page;
+    store.addEventListener("change", (event) => this.#changed(/** @type {CustomEvent<Change>} */ (event).detail));
+    store.addEventListener("replace", () => (this.#placed.size ? this.#orderSoon() : this.order()));
+    selection.addEventListener("change", () => this.#drawSoon());
+    prefs.addEventListener("change", () => this.#redraw());
+    page.addEventListener("filter", () => {
+      this.#first = 0;
+      this.order();
+    });
+    page.addEventListener("me", () => this.#redraw());
+    page.addEventListener("open", () => this.#drawSoon());
+    page.addEventListener("flood", () => this.#orderSoon());
+    root.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && this.#hover(true));
+    root.addEventListener("pointerleave", () => this.#hover(false));
+    root.addEventListener("focusout", () => this.#orderSoon());
+    addEventListener("scroll", () => this.#unsorted && this.#orderSoon(), { passive: true });
+    document.addEventListener("visibilitychange", () => document.hidden || this.#orderSoon());
+    setInterval(() => document.hidden || this.#redraw(), AGE_MS);
+    this.draw();
+  }
+
+  /** The tickets that are drawn, from the top. */
+  get shownIds() {
+    return this.#window.flatMap((line) => (line.kind === "ticket" ? [line.item.id] : []));
+  }
+
+  /** Put everything into its order, and let in what waits. */
+  order() {
+    clearTimeout(this.#orderTimer);
+    this.#orderTimer = 0;
+    this.#orderedAt = performance.now();
+    const { store, filter, flood } = this.#page;
+    const matching = [...store.items.values()].filter((item) => filter.matches(item.shown));
+    this.#placed = new Set(matching.map((item) => item.id));
+    this.#lines = arrange(matching, { sort: filter.sort, flood });
+    this.#waiting.clear();
+    this.#unsorted = false;
+    if (this.#first >= this.#lines.length) this.#first = 0;
+    this.draw();
+  }
+
+  /** Draw the page of lines on which the ticket is, and scroll to it. @param {number} id */
+  reveal(id) {
+    const at = this.#lines.findIndex((line) => line.kind === "ticket" && line.item.id === id);
+    if (at < 0) return;
+    this.#first = Math.floor(at / SHOWN) * SHOWN;
+    this.draw();
+    this.#root.querySelector(`tr[data-ticket="${id}"]`)?.scrollIntoView({ block: "nearest" });
+  }
+
+  /** Patch the table now. */
+  draw() {
+    clearTimeout(this.#drawTimer);
+    this.#drawTimer = 0;
+    this.#drawnAt = performance.now();
+    render(this.#view(), this.#root);
+  }
+
+  get #window() {
+    return this.#lines.slice(this.#first, this.#first + SHOWN);
+  }
+
+  /** Whether somebody is at work on the list. */
+  get #held() {
+    return (
+      this.#hovered ||
+      this.#page.selection.size > 0 ||
+      scrollY >= SCROLLED_PX ||
+      this.#root.querySelector("details[open], [data-holds]") !== null ||
+      this.#root.querySelector("tbody")?.contains(document.activeElement) === true
+    );
+  }
+
+  /** @param {Change} change */
+  #changed({ item, after }) {
+    const { filter, selection } = this.#page;
+    if (after === null) {
+      this.#waiting.delete(item.id);
+      selection.forget(item.id);
+    }
+    const belongs = after !== null && filter.matches(item.shown);
+    if (belongs && !this.#placed.has(item.id)) this.#waiting.add(item.id);
+    if (!belongs) this.#waiting.delete(item.id);
+    if (belongs || this.#placed.has(item.id)) this.#orderSoon();
+    this.#drawSoon();
+  }
+
+  #orderSoon() {
+    this.#unsorted = true;
+    if (document.hidden) return; // it is put into order when it is looked at
+    if (this.#held) return this.#drawSoon();
+    const wait = this.#orderedAt + ORDER_MS - performance.now();
+    if (wait <= 0) return this.order();
+    this.#orderTimer ||= setTimeout(() => {
+      this.#orderTimer = 0; // timers may fire a little early; then this waits once more
+      this.#orderSoon();
+    }, wait);
+  }
+
+  #drawSoon() {
+    if (document.hidden) return;
+    this.#drawTimer ||= setTimeout(() => requestAnimationFrame(() => this.draw()), Math.max(0, this.#drawnAt + DRAW_MS - performance.now()));
+  }
+
+  #redraw() {
+    this.#tick += 1;
+    this.#drawSoon();
+  }
+
+  /** @param {boolean} inside */
+  #hover(inside) {
+    clearTimeout(this.#releaseTimer);
+    if (inside) this.#hovered = true;
+    else
+      this.#releaseTimer = setTimeout(() => {
+        this.#hovered = false;
+        if (this.#unsorted) this.#orderSoon();
+        else this.#drawSoon();
+      }, RELEASE_MS);
+  }
+
+  #letIn = () => {
+    scrollTo({ top: 0 });
+    this.#first = 0;
+    this.order();
+  };
+
+  #view() {
+    const { filter, store, selection } = this.#page;
+    const lines = this.#window;
+    const marked = lines.length > 0 && this.shownIds.every((id) => selection.ids.has(id));
+    return html`
+      ${this.#waiting.size || (this.#unsorted && this.#held && scrollY >= SCROLLED_PX)
+        ? html`<button class="held" id="held" @click=${this.#letIn}>${this.#waiting.size ? `${this.#waiting.size} new` : "Back to the top"}</button>`
+        : nothing}
+      <table class="list">
+        <thead>
+          <tr>
+            <th scope="col" class="pick">
+              ${this.#page.mayWrite
+                ? html`<input type="checkbox" aria-label="Mark all shown tickets" .checked=${marked} .indeterminate=${!marked && selection.size > 0} @change=${() => (marked ? selection.clear() : selection.mark(this.shownIds))} />`
+                : nothing}
+            </th>
+            <th scope="col" class="priority" aria-sort=${filter.sort === "urgent" ? "descending" : "none"}>
+              <button class="sort" @click=${() => this.#page.choose({ sort: "urgent" })}>Priority</button>
+            </th>
+            <th scope="col" class="ticket_no">Ticket</th>
+            <th scope="col" class="status">Status</th>
+            <th scope="col" class="site_name">Site</th>
+            <th scope="col" class="description">Description</th>
+            <th scope="col" class="assigned_to">Assigned to</th>
+            <th scope="col" class="age" aria-sort=${filter.sort === "changed" ? "descending" : "none"}>
+              <button class="sort" @click=${() => this.#page.choose({ sort: "changed" })}>Changed</button>
+            </th>
+          </tr>
+        </thead>
+        <tbody id="rows" @click=${this.#clicked}>
+          ${repeat(
+            lines,
+            (line) => line.key,
+            (line) => (line.kind === "group" ? this.#group(line) : this.#guarded(line.item)),
+          )}
+        </tbody>
+      </table>
+      ${store.loaded && this.#lines.length === 0 ? html`<p class="empty muted" id="empty">${filter.isEmpty ? "No open tickets." : "No open ticket matches."}</p>` : nothing}
+      ${this.#lines.length > SHOWN ? this.#pager() : nothing}
+    `;
+  }
+
+  #pager() {
+    const last = Math.min(this.#first + SHOWN, this.#lines.length);
+    /** @param {number} by */
+    const turn = (by) => () => {
+      this.#first = Math.max(0, this.#first + by);
+      this.draw();
+      scrollTo({ top: 0 });
+    };
+    return html`<p class="pager" id="pager">
+      <button class="quiet" ?disabled=${this.#first === 0} @click=${turn(-SHOWN)}>Previous ${SHOWN}</button>
+      <span class="muted">${this.#first + 1} to ${last} of ${this.#lines.length.toLocaleString()}</span>
+      <button class="quiet" ?disabled=${last === this.#lines.length} @click=${turn(SHOWN)}>Next ${SHOWN}</button>
+    </p>`;
+  }
+
+  /** @param {Item} item */
+  #guarded(item) {
+    const { selection, opened, filter } = this.#page;
+    const leaving = item.gone || !filter.matches(item.shown);
+    const at = [item.revision, this.#tick, selection.ids.has(item.id), selection.cursor === item.id, opened === item.id, leaving];
+    return guard(at, () => this.#row(item, leaving));
+  }
+
+  /**
+   * @param {Item} item
+   * @param {boolean} leaving
+   */
+  #row(item, leaving) {
+    const { selection, opened, mayWrite, times } = this.#page;
+    const { shown, flashed } = item;
+    const turn = item.revision % 2 ? "a" : "b"; // two names for one animation: the change between them starts it anew
+    const arrived = item.revision === 0 && item.order > 0;
+    /** @param {string} field */
+    const flash = (field) => (flashed.has(field) ? turn : nothing);
+    return html`<tr
+      data-ticket=${item.id}
+      data-status=${shown.status}
+      data-priority=${shown.priority}
+      data-flash=${flashed.size || arrived ? turn : nothing}
+      ?data-unacknowledged=${isUnacknowledged(shown)}
+      ?data-cursor=${selection.cursor === item.id}
+      ?data-opened=${opened === item.id}
+      class=${leaving || !isOpen(shown.status) ? "leaving" : ""}
+    >
+      <td class="pick">${mayWrite ? html`<input type="checkbox" data-pick aria-label=${`Mark ${shown.ticket_no}`} .checked=${selection.ids.has(item.id)} />` : nothing}</td>
+      <td class="priority" data-flash=${flash("priority")}>${levelMark(shown.priority)}</td>
+      <td class="ticket_no"><button class="plain" data-open aria-haspopup="true">${shown.ticket_no}</button></td>
+      <td class="status" data-flash=${flash("status")}>${statusMark(shown.status)}${shown.status === "NEW" && shown.acknowledged_at ? html` <span class="ack" title=${`Acknowledged by ${shown.acknowledged_by ?? "somebody"}`}>ack</span>` : nothing}</td>
+      <td class="site_name" data-flash=${flash("site_name")}>${shown.site_name}</td>
+      <td class="description" data-flash=${flash("description")} title=${shown.description}>${shown.description}</td>
+      <td class="assigned_to" data-flash=${flash("assigned_to")}>${shown.assigned_to}</td>
+      <td class="age" title=${times.full(item.changed)}>${age(Date.now() - item.changed)}</td>
+    </tr>`;
+  }
+
+  /** @param {GroupLine} line */
+  #group(line) {
+    /** @type {Record<string, number>} */
+    const counts = {};
+    for (const { shown } of line.items) counts[shown.priority] = (counts[shown.priority] ?? 0) + 1;
+    const levels = Object.keys(LEVEL).filter((level) => counts[level]);
+    return html`<tr class="group" data-group=${line.group}>
+      <td colspan=${COLUMNS}>
+        <button class="plain" aria-expanded=${line.opened} @click=${() => this.#page.flood?.toggle(line.group)}>
+          <span aria-hidden="true">${line.opened ? "▾" : "▸"}</span> <b>${line.items.length} new</b> at ${line.label}
+          ${levels.map((level) => html` <span class="count">${levelMark(level)} ${counts[level]}</span>`)}
+        </button>
+      </td>
+    </tr>`;
+  }
+
+  /** @param {MouseEvent} event */
+  #clicked = (event) => {
+    const target = /** @type {Element} */ (event.target);
+    const row = target.closest("tr[data-ticket]");
+    if (!(row instanceof HTMLElement)) return;
+    const id = Number(row.dataset.ticket);
+    const { selection } = this.#page;
+    if (target.closest("[data-pick]")) {
+      if (event.shiftKey) selection.extend(id, this.shownIds);
+      else selection.toggle(id);
+    } else if (!target.closest("a, input, select, textarea, summary, details, button:not([data-open])") && !getSelection()?.toString()) this.#page.open(id);
+  };
+}
+
+/** What a row is called where it is spoken of. @param {Item} item */
+export const nameOf = (item) => `${item.shown.ticket_no}, ${levelWord(item.shown.priority)}`;

@@ -1,0 +1,82 @@
+// One honest line: how far what is shown can be trusted. The page turns grey when it cannot.
+
+import { age } from "./times.js";
+import { part } from "./page.js";
+import { reasonWord } from "./words.js";
+
+/** @typedef {import("./page.js").PageState} PageState */
+/** @typedef {import("./noc-feed.js").StateDetail} StateDetail */
+
+const FROZEN = "What you see does not change any more.";
+/** @type {Record<string, [string, string]>} what is said, and the word of the link that begins anew */
+const NOTICES = {
+  expired: [`Your session has ended. ${FROZEN}`, "Sign in again"],
+  revoked: [`You may no longer watch these tickets. ${FROZEN}`, "Sign in again"],
+  limit: [`You have too many of these pages open; close one. ${FROZEN}`, "Start again"],
+  stopped: [`The server ended this connection. ${FROZEN}`, "Start again"],
+  snapshot: ["The tickets could not be loaded. Trying again.", ""],
+};
+const TRUSTED = new Set(["live", "catching-up", "loading"]);
+
+/** @param {PageState} page */
+export function startStateLine(page) {
+  const { feed, times } = page;
+  const line = part("state");
+
+  /** @param {StateDetail} detail */
+  function word({ state, since }) {
+    switch (state) {
+      case "loading":
+        return "Loading";
+      case "catching-up":
+        return "Catching up";
+      case "live":
+        return "Live";
+      case "stale":
+        return `Stale since ${times.clockWithZone(since)}`;
+      case "signed-out":
+        return "Signed out";
+      case "stopped":
+        return "Stopped";
+    }
+  }
+
+  function show() {
+    const { state, since, reason } = feed;
+    line.dataset.state = state;
+    line.dataset.reason = reason ?? "";
+    document.body.dataset.feed = TRUSTED.has(state) ? "trusted" : "stale";
+    part("state-word").textContent = word({ state, since });
+    notice(...(NOTICES[reason ?? ""] ?? NOTICES[state] ?? ["", ""]));
+    showAge();
+  }
+
+  function showAge() {
+    const event = feed.eventAt ? `last event ${age(Date.now() - feed.eventAt)} ago` : feed.state === "live" ? "no event yet" : "";
+    const text = [reasonWord(feed.reason), event].filter(Boolean).join(" · ");
+    if (part("state-age").textContent !== text) part("state-age").textContent = text;
+  }
+
+  feed.addEventListener("state", show);
+  feed.addEventListener("event", () => {
+    if (!part("state-age").textContent?.includes("last")) showAge(); // from then on the clock does it
+  });
+  page.prefs.addEventListener("change", show);
+  setInterval(showAge, 1000);
+  show();
+}
+
+/**
+ * @param {string} text
+ * @param {string} action
+ */
+function notice(text, action) {
+  const node = part("notice");
+  node.hidden = !text;
+  node.replaceChildren(text);
+  if (!action) return;
+  const again = document.createElement("a");
+  again.href = location.href;
+  again.textContent = action;
+  node.append(" ", again);
+}

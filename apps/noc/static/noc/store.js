@@ -1,0 +1,305 @@
+// The tickets that the page holds: a snapshot, kept by every frame after it, with the user's own
+// changes laid over what the server has confirmed.
+
+import { supersedes } from "./noc-feed.js";
+
+/**
+ * @typedef {object} Ticket
+ * @property {number} id
+ * @property {string} ticket_no
+ * @property {string} status
+ * @property {string} priority
+ * @property {number} site_id
+ * @property {string | null} site_name
+ * @property {string | null} assigned_to  display name
+ * @property {string} description  the first 200 characters
+ * @property {number} version
+ * @property {string} created_at
+ * @property {string} updated_at
+ * @property {string | null} acknowledged_by  display name
+ * @property {string | null} acknowledged_at
+ */
+/**
+ * One ticket of the page. The same object from first sight to the end, so that a row can be kept by it.
+ * @typedef {object} Item
+ * @property {number} id
+ * @property {Ticket} ticket  as the server said it last
+ * @property {Ticket} shown  the same with what was asked for and is not answered yet
+ * @property {number} order  seq of its last change, 0 when it came by a snapshot
+ * @property {number} changed  ms since 1970
+ * @property {number} revision  rises whenever what is shown of it changes
+ * @property {ReadonlySet<string>} flashed  the fields of its last change
+ * @property {boolean} gone  it left the page: closed for a while, deleted, moved out of sight
+ */
+/** @typedef {{item: Item, before: Ticket | null, after: Ticket | null, frame: EventFrame | null}} Change `after` null: it left */
+/** @typedef {import("./noc-feed.js").EventFrame} EventFrame */
+/** @typedef {{item: Item, changes: Partial<Ticket>}} Overlay */
+
+const LEAVE_MS = 4_000; // a closed ticket stays this long, so that its closing is seen
+/** @param {string} status */
+export const isOpen = (status) => status !== "CLOSED" && status !== "CANCELLED";
+/** @type {ReadonlySet<string>} */
+const NOTHING = new Set();
+
+/**
+ * Dispatches `change` (detail {@link Change}) for each frame or overlay that changed a ticket, and
+ * `replace` (detail `{changes: Change[]}`: what differs from before) after a snapshot.
+ */
+export class Store extends EventTarget {
+  /** @type {Map<number, Item>} */
+  items = new Map();
+  loaded = false;
+
+  #later;
+  /** @type {Map<Item, any>} */
+  #leaving = new Map();
+  /** @type {Map<number, number>} of a ticket: the place in the log that its acknowledgement stands for */
+  #acknowledgedSeq = new Map();
+  #snapshotSeq = 0;
+  /** @type {Set<Overlay>} */
+  #overlays = new Set();
+
+  /** @param {{later?: (run: () => void, ms: number) => any}} [options] */
+  constructor({ later = (run, ms) => setTimeout(run, ms) } = {}) {
+    super();
+    this.#later = later;
+  }
+
+  /** @param {{seq: number, tickets: object[]}} snapshot */
+  replace({ seq, tickets }) {
+    /** @type {Change[]} */
+    const changes = [];
+    const first = !this.loaded;
+    const known = new Set();
+    this.#snapshotSeq = seq;
+    this.#acknowledgedSeq.clear();
+    for (const row of tickets) {
+      const ticket = complete(/** @type {Partial<Ticket>} */ (row));
+      known.add(ticket.id);
+      const item = this.items.get(ticket.id);
+      if (item === undefined) changes.push({ item: this.#add(ticket, 0), before: null, after: ticket, frame: null });
+      else {
+        const fields = differing(item.ticket, ticket);
+        if (fields.size) {
+          const before = item.ticket;
+          this.#put(item, ticket, fields);
+          changes.push({ item, before, after: ticket, frame: null });
+        }
+        this.#stay(item);
+      }
+    }
+    for (const item of [...this.items.values()]) {
+      if (!known.has(item.id)) {
+        changes.push({ item, before: item.ticket, after: null, frame: null });
+        this.#drop(item);
+      }
+    }
+    this.loaded = true;
+    this.dispatchEvent(new CustomEvent("replace", { detail: { changes: first ? [] : changes } }));
+  }
+
+  /**
+   * Take one event.
+   * @param {EventFrame} frame
+   * @returns {Change | null} null when it changed no ticket
+   */
+  apply(frame) {
+    const change = this.#applied(frame);
+    if (change) this.dispatchEvent(new CustomEvent("change", { detail: change }));
+    return change;
+  }
+
+  /**
+   * Lay changes over a ticket until the returned function is called: with the row that the server answered,
+   * or with null when it refused.
+   * @param {number} id
+   * @param {Partial<Ticket>} changes
+   * @returns {(row: object | null) => void}
+   */
+  overlay(id, changes) {
+    const item = this.items.get(id);
+    if (item === undefined) return () => {};
+    const overlay = { item, changes };
+    this.#overlays.add(overlay);
+    this.#show(item, new Set(Object.keys(changes)));
+    return (row) => {
+      this.#overlays.delete(overlay);
+      if (row && this.items.get(id) === item) {
+        const ticket = complete(/** @type {Partial<Ticket>} */ (row));
+        const acknowledged = { acknowledged_by: ticket.acknowledged_by, acknowledged_at: ticket.acknowledged_at };
+        // Of the row and the frame of one write, which have one version, either may come first.
+        const next = supersedes(ticket, item.ticket) ? { ...ticket, description: ticket.description.slice(0, 200) } : { ...item.ticket, ...acknowledged };
+        const before = item.ticket;
+        const fields = differing(before, next);
+        if (fields.size) {
+          this.#put(item, next, fields);
+          this.dispatchEvent(new CustomEvent("change", { detail: { item, before, after: next, frame: null } }));
+          return;
+        }
+      }
+      this.#show(item, NOTHING);
+    };
+  }
+
+  /**
+   * @param {EventFrame} frame
+   * @returns {Change | null}
+   */
+  #applied(frame) {
+    switch (frame.type) {
+      case "ticket_deleted":
+        return this.#remove(frame);
+      case "ticket_moved":
+        return frame.status === undefined ? this.#remove(frame) : this.#row(frame, frame.status); // without a row it left our sites
+      case "ticket_created":
+      case "ticket_edited":
+        return this.#row(frame, frame.status);
+      case "ticket_updated":
+        return this.#row(frame, frame.new_status);
+      case "ticket_acknowledged":
+        return this.#acknowledge(frame, { acknowledged_by: frame.acknowledged_by, acknowledged_at: frame.acknowledged_at });
+      case "ticket_unacknowledged":
+        return this.#acknowledge(frame, { acknowledged_by: null, acknowledged_at: null });
+    }
+    return null;
+  }
+
+  /**
+   * @param {EventFrame} frame
+   * @param {string} status
+   * @returns {Change | null}
+   */
+  #row(frame, status) {
+    const item = this.items.get(frame.ticket_id);
+    const ticket = complete({ ...item?.ticket, ...rowOf(frame, status) });
+    if (item === undefined) {
+      if (!isOpen(status) || frame.replay_of !== undefined) return null; // a replay brings nothing back
+      return { item: this.#add(ticket, frame.seq), before: null, after: ticket, frame };
+    }
+    if (!supersedes(frame, item.ticket)) return null;
+    const before = item.ticket;
+    item.order = frame.seq;
+    this.#put(item, ticket, differing(before, ticket));
+    if (isOpen(status)) this.#stay(item);
+    else this.#leave(item);
+    return { item, before, after: ticket, frame };
+  }
+
+  /**
+   * @param {EventFrame} frame
+   * @param {Partial<Ticket>} changes
+   * @returns {Change | null}
+   */
+  #acknowledge(frame, changes) {
+    const item = this.items.get(frame.ticket_id);
+    const seq = frame.replay_of ?? frame.seq;
+    if (item === undefined || seq <= (this.#acknowledgedSeq.get(item.id) ?? (frame.replay_of === undefined ? 0 : this.#snapshotSeq))) return null;
+    this.#acknowledgedSeq.set(item.id, seq);
+    const before = item.ticket;
+    const ticket = { ...before, ...changes };
+    this.#put(item, ticket, differing(before, ticket));
+    return { item, before, after: ticket, frame };
+  }
+
+  /**
+   * @param {EventFrame} frame
+   * @returns {Change | null}
+   */
+  #remove(frame) {
+    const item = this.items.get(frame.ticket_id);
+    if (item === undefined) return null;
+    this.#drop(item);
+    return { item, before: item.ticket, after: null, frame };
+  }
+
+  /**
+   * @param {Ticket} ticket
+   * @param {number} order
+   */
+  #add(ticket, order) {
+    /** @type {Item} */
+    const item = { id: ticket.id, ticket, shown: ticket, order, changed: Date.parse(ticket.updated_at) || 0, revision: 0, flashed: NOTHING, gone: false };
+    this.items.set(ticket.id, item);
+    return item;
+  }
+
+  /**
+   * @param {Item} item
+   * @param {Ticket} ticket
+   * @param {ReadonlySet<string>} fields
+   */
+  #put(item, ticket, fields) {
+    item.ticket = ticket;
+    item.changed = Date.parse(ticket.updated_at) || item.changed;
+    this.#show(item, fields, false);
+  }
+
+  /**
+   * @param {Item} item
+   * @param {ReadonlySet<string>} fields
+   */
+  #show(item, fields, tell = true) {
+    let shown = item.ticket;
+    for (const overlay of this.#overlays) if (overlay.item === item) shown = { ...shown, ...overlay.changes };
+    item.shown = shown;
+    item.flashed = fields;
+    item.revision += 1;
+    if (tell) this.dispatchEvent(new CustomEvent("change", { detail: { item, before: item.ticket, after: item.ticket, frame: null } }));
+  }
+
+  /** @param {Item} item */
+  #leave(item) {
+    clearTimeout(this.#leaving.get(item));
+    this.#leaving.set(
+      item,
+      this.#later(() => {
+        this.#drop(item);
+        this.dispatchEvent(new CustomEvent("change", { detail: { item, before: item.ticket, after: null, frame: null } }));
+      }, LEAVE_MS),
+    );
+  }
+
+  /** @param {Item} item */
+  #stay(item) {
+    clearTimeout(this.#leaving.get(item));
+    this.#leaving.delete(item);
+  }
+
+  /** @param {Item} item */
+  #drop(item) {
+    this.#stay(item);
+    this.items.delete(item.id);
+    this.#acknowledgedSeq.delete(item.id);
+    item.gone = true;
+    item.revision += 1;
+  }
+}
+
+/**
+ * @param {EventFrame} frame
+ * @param {string} status
+ * @returns {Partial<Ticket>}
+ */
+function rowOf(frame, status) {
+  const { ticket_no, priority, site_id, site_name, assigned_to, description, version, updated_at } = frame;
+  return { id: frame.ticket_id, ticket_no, status, priority, site_id, site_name, assigned_to, description, version, updated_at };
+}
+
+/**
+ * @param {Partial<Ticket>} row
+ * @returns {Ticket}
+ */
+function complete(row) {
+  const { id = 0, ticket_no = "", status = "", priority = "", site_id = 0, site_name = null, assigned_to = null, description = "", version = 0, updated_at = "" } = row;
+  const { created_at = updated_at, acknowledged_by = null, acknowledged_at = null } = row;
+  return { id, ticket_no, status, priority, site_id, site_name, assigned_to, description, version, created_at, updated_at, acknowledged_by, acknowledged_at };
+}
+
+/**
+ * @param {Ticket} before
+ * @param {Ticket} after
+ * @returns {Set<string>}
+ */
+function differing(before, after) {
+  return new Set(Object.keys(after).filter((name) => before[/** @type {keyof Ticket} */ (name)] !== after[/** @type {keyof Ticket} */ (name)]));
+}

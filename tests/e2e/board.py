@@ -1,0 +1,83 @@
+"""The operators' page as tests use it: who signs in, what they do by the API, what they see."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.running import Running
+
+ARTIFACTS = Path(__file__).resolve().parents[2] / "test-artifacts"
+HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"alert(1)\"> {{7*7}} \u202e"
+LIVE_MS = 20_000
+PHONE = {"width": 390, "height": 844}
+Seed = dict[str, Any]
+
+
+def user_of(tenant: Seed, *, all_sites: bool = True, may: str = "noc:view") -> Seed:
+    """A user of the tenant who is no admin."""
+    return next(
+        user
+        for user in tenant["users"]
+        if may in user["capabilities"]
+        and "tenant:admin" not in user["capabilities"]
+        and (user["sites"] == "*") is all_sites
+    )
+
+
+def admin_of(tenant: Seed) -> Seed:
+    """The user who runs the tenant."""
+    return next(user for user in tenant["users"] if "tenant:admin" in user["capabilities"])
+
+
+class Api:
+    """The HTTP API as one user."""
+
+    def __init__(self, stack: Running, user: Seed) -> None:
+        self._url = f"{stack['http']}/api/v1/"
+        self._headers = {"Authorization": f"Token {user['token']}"}
+
+    def create(self, site: Seed, description: str = "No carrier", priority: str = "HIGH") -> Seed:
+        body = {"site_id": site["id"], "description": description, "priority": priority}
+        created: Seed = self.post("tickets/", body)
+        return created
+
+    def move_on(self, ticket: Seed, status: str) -> Seed:
+        path = f"tickets/{ticket['id']}/status/"
+        moved: Seed = self.post(path, {"status": status, "note": "test"})
+        return moved
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self._read("GET", path, params=query)
+
+    def post(self, path: str, body: Seed) -> Any:
+        return self._read("POST", path, json=body)
+
+    def patch(self, path: str, body: Seed) -> Any:
+        return self._read("PATCH", path, json=body)
+
+    def _read(self, method: str, path: str, **options: Any) -> Any:
+        answer = httpx.request(
+            method, self._url + path, headers=self._headers, timeout=30, **options
+        )
+        assert answer.is_success, answer.text
+        return answer.json()
+
+
+def live(page: Page) -> Page:
+    """The page once it says that it is live."""
+    expect(page.locator("#state")).to_have_attribute("data-state", "live", timeout=LIVE_MS)
+    page.evaluate("window.neverReloaded = true")
+    return page
+
+
+def row(page: Page, ticket: Seed) -> Locator:
+    """The row of the ticket; among more than 300 that match it may be on a later page."""
+    return page.locator(f"tr[data-ticket='{ticket['id']}']")
+
+
+def shoot(page: Page, name: str) -> None:
+    """Keep what the page looks like as ``test-artifacts/NAME.png``."""
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"{name}.png")
