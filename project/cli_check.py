@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
 
+from project import node
 from project.data_folder import ROOT
 from project.embedded import local_settings
 from project.instance import clean_environment, origins
@@ -21,6 +22,7 @@ SOURCES = [".", "noc"]
 UNPINNED = {"pip", "setuptools", "wheel"}  # the environment brings them itself
 # Nothing listens there: no check may need a server.
 NOWHERE = "127.0.0.1:9"
+TSC = "node_modules/typescript/bin/tsc"
 # It has no module form, and scripts in an environment break when the checkout moves.
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
@@ -90,7 +92,8 @@ def checks() -> dict[str, Callable[[], tuple[bool, str]]]:
         ),
     }
     return {name: _command(argv, environment) for name, (argv, environment) in commands.items()} | {
-        "requirements": requirements
+        "types of the page": page_types,
+        "requirements": requirements,
     }
 
 
@@ -111,9 +114,18 @@ def _command(argv: list[str], environment: dict[str, str]) -> Callable[[], tuple
     return run
 
 
+def page_types() -> tuple[bool, str]:
+    """The page's modules agree with the types in their comments and with those of the packages."""
+    program = node.find()
+    if program is None:
+        return False, f"no Node.js {node.OLDEST} on PATH, and none in the environment"
+    return _command([program, TSC, "-p", "tsconfig.json"], clean_environment())()
+
+
 def requirements() -> tuple[bool, str]:
     """What is installed is pinned, and what is pinned is installed, in the same version."""
-    pinned = _pinned()
+    pinned = _pinned("requirements.txt", "requirements-otel.txt", "requirements-dev.txt")
+    pinned_where_needed = _pinned("requirements-node.txt")
     installed = {
         _plain(distribution.metadata["Name"]): distribution.version
         for distribution in importlib.metadata.distributions()
@@ -122,7 +134,7 @@ def requirements() -> tuple[bool, str]:
         f"{name}=={version} is installed and not pinned: pin it in requirements.txt or"
         f" requirements-dev.txt, or remove it (.venv/bin/python -m pip uninstall {name})"
         for name, version in sorted(installed.items())
-        if name not in pinned and name not in UNPINNED
+        if name not in pinned and name not in UNPINNED and pinned_where_needed.get(name) != version
     ]
     faults += [
         f"{name}=={version} is pinned, and {installed.get(name) or 'nothing'} is installed"
@@ -132,10 +144,10 @@ def requirements() -> tuple[bool, str]:
     return not faults, "\n".join(faults)
 
 
-def _pinned() -> dict[str, str]:
+def _pinned(*files: str) -> dict[str, str]:
     """Name and version of each pin that is meant for this Python."""
     pins = {}
-    for name in ("requirements.txt", "requirements-otel.txt", "requirements-dev.txt"):
+    for name in files:
         for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
             text = line.partition("#")[0].strip()
             if not text or text.startswith("-"):

@@ -1,4 +1,4 @@
-"""Finds a Node.js that runs the JavaScript tests."""
+"""Finds a Node.js that runs the JavaScript tests and the check of types."""
 
 import re
 import shutil

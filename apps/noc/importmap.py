@@ -1,7 +1,7 @@
 """The import map: which file of an npm package a page gets for ``import … from "lit/html.js"``.
 
-The files are the packages' own, from ``node_modules`` by ``settings.STATICFILES_DIRS``. What lies at
-the top of a package of Lit is its production build; the other one is below ``development``.
+The files are the packages' own, from ``node_modules`` by ``settings.STATICFILES_DIRS``. What lies
+at the top of a package of Lit is its production build; the other one is below ``development``.
 """
 
 import json

@@ -341,9 +341,20 @@ class TestImage:
         assert "\nUSER 10001:10001\n" in dockerfile()
 
     def test_builds_on_tags_that_name_a_release(self) -> None:
-        bases = set(re.findall(r"^FROM (\S+)", dockerfile(), re.M))
-        assert len(bases) == 1
-        assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", bases.pop())
+        node, python = sorted(set(re.findall(r"^FROM (\S+)", dockerfile(), re.M)))
+        assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", python)
+        assert re.fullmatch(r"node:\d+\.\d+\.\d+-[a-z]+-slim", node)
+
+    def test_takes_the_node_of_set_up_and_what_the_page_needs_of_the_lock_file(self) -> None:
+        (node,) = re.findall(r"^FROM node:([\d.]+)-", dockerfile(), re.M)
+        assert f"=={node}\n" in (ROOT / "requirements-node.txt").read_text(encoding="utf-8")
+        (copied,) = re.findall(r"^COPY (package.*) /$", dockerfile(), re.M)
+        sent = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        assert {f"!{name}" for name in copied.split()} <= set(sent)
+        (options,) = re.findall(r"^RUN npm ci (.*)$", dockerfile(), re.M)
+        assert {"--omit=dev", "--ignore-scripts"} <= set(options.split())
+        fetched, collected = "COPY --from=modules /node_modules node_modules", "collectstatic"
+        assert dockerfile().index(fetched) < dockerfile().index(collected)
 
     def test_holds_every_file_that_a_service_calls(self, services: dict[str, Any]) -> None:
         allowed = {

@@ -20,7 +20,6 @@ def test_the_feed_client_passes_its_tests(tmp_path: Path) -> None:
     frames = tmp_path / "frames.jsonl"
     command = [
         program,
-        "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON",
         "--test",
         "--test-reporter=spec",
         "--test-timeout=20000",

@@ -2,10 +2,12 @@
 
 const EVERY_MS = 1000;
 const section = document.getElementById("progress");
+const url = section?.dataset.url;
 
-async function look() {
+/** @param {string} url */
+async function look(url) {
   try {
-    const answer = await fetch(section.dataset.url, { headers: { Accept: "application/json" } });
+    const answer = await fetch(url, { headers: { Accept: "application/json" } });
     if (answer.ok && !answer.redirected) {
       const counts = await answer.json();
       if (counts.state !== "running") {
@@ -17,15 +19,17 @@ async function look() {
   } catch {
     // The server is away for a moment: the next look tells more.
   }
-  setTimeout(look, EVERY_MS);
+  setTimeout(look, EVERY_MS, url);
 }
 
+/** @param {{state: string, done: number, [count: string]: any}} counts */
 function show(counts) {
-  for (const place of section.querySelectorAll("[data-count]")) {
-    const name = place.dataset.count;
-    if (name !== "state" && name in counts) place.textContent = counts[name];
+  for (const place of section?.querySelectorAll("[data-count]") ?? []) {
+    const name = place.getAttribute("data-count");
+    if (name && name !== "state" && name in counts) place.textContent = counts[name];
   }
-  section.querySelector("progress").value = counts.done;
+  const bar = section?.querySelector("progress");
+  if (bar) bar.value = counts.done;
 }
 
-if (section?.dataset.url) setTimeout(look, EVERY_MS);
+if (url) setTimeout(look, EVERY_MS, url);
