@@ -42,7 +42,7 @@ class TokenView(APIView):
         user = authenticate(request, **login.validated_data)
         if not isinstance(user, User):
             raise Problem(401, "The user name or the password is wrong, or the account is closed.")
-        return Response({"token": new_token(user)})
+        return Response({"token": new_token(user)}, headers={"Cache-Control": "no-store"})
 
 
 class Ticket(serializers.Serializer[dict[str, object]]):
@@ -55,6 +55,7 @@ class WsTicketView(ScopedView):
     """Make a ticket that opens the websocket once, for clients that can send no header there."""
 
     needs = {"POST": Capability.NOC_VIEW}
+    repeatable = False
 
     @extend_schema(request=None, responses={201: Ticket})
     def post(self, request: Request) -> Response:

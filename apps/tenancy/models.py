@@ -142,6 +142,31 @@ class WsTicket(models.Model):
         return f"ticket of user {self.user_id}"
 
 
+class KeptAnswer(models.Model):
+    """What a write with an ``Idempotency-Key`` was answered; see apps/tenancy/http/once.py."""
+
+    # Unconstrained in the database, and unindexed since the constraint below begins with it.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_constraint=False, db_index=False
+    )
+    key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64, help_text="Of the request and the scope.")
+    status = models.PositiveSmallIntegerField()
+    headers = models.JSONField()
+    body = models.TextField()
+    made_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            # Who sends the same key at the same time waits here.
+            models.UniqueConstraint(fields=["user", "key"], name="kept_answer_once_per_key")
+        ]
+        indexes = [models.Index(fields=["made_at"], name="kept_answer_age")]
+
+    def __str__(self) -> str:
+        return f"answer {self.status} to user {self.user_id}"
+
+
 # Tables of others, named so that they can carry triggers; nothing else uses these classes.
 
 

@@ -1,6 +1,7 @@
 """Errors of the API as problem+json (RFC 9457): one shape, and a detail that names the remedy."""
 
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from rest_framework.exceptions import APIException
@@ -11,10 +12,13 @@ CONTENT_TYPE = "application/problem+json"
 
 
 class Problem(APIException):
-    """An error with its status and, beside the detail, members of its own."""
+    """An error with its status, members of its own, and ``wait`` in seconds for Retry-After."""
 
-    def __init__(self, status: int, detail: str, **members: Any) -> None:
+    def __init__(
+        self, status: int, detail: str, *, wait: float | None = None, **members: Any
+    ) -> None:
         self.status_code = status
+        self.wait = None if wait is None else max(1, ceil(wait))  # the framework's name for it
         self.members = members
         super().__init__(detail)
 

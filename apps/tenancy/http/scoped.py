@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 from django.contrib.auth.models import User
 from rest_framework import permissions
@@ -10,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from apps.tenancy.access import Access, access_of, refusal_of
+from apps.tenancy.http import once
 from apps.tenancy.models import Capability
 
 REMEDY = {
@@ -44,7 +46,17 @@ class ScopedView(APIView):
         "POST": Capability.TICKET_WRITE,
         "PATCH": Capability.TICKET_WRITE,
     }
+    # False: its answer holds a secret, so none is kept and the header Idempotency-Key is ignored.
+    repeatable = True
     access: Access
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        method, key = request.method or "", request.headers.get(once.HEADER)
+        handler = getattr(self, method.lower(), None)
+        if key is not None and handler and self.repeatable and method in once.METHODS:
+            # Of this instance, which serves this request alone.
+            setattr(self, method.lower(), once.once(handler, self.access, key))
 
     @cached_property
     def caller(self) -> User:
