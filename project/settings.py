@@ -174,6 +174,16 @@ FEED = {
     key: read(name) for key, read in _feed.items() if (name := f"FEED_{key.upper()}") in env.ENVIRON
 }
 
+# --- The API: requests a minute, 0 is no limit; see apps/tenancy/http/throttles.py ---------------
+THROTTLES: dict[str, int] = {
+    "read": env.int("THROTTLE_READ", default=6_000),  # per user
+    "write": env.int("THROTTLE_WRITE", default=6_000),  # per user
+    "anonymous": env.int("THROTTLE_ANONYMOUS", default=600),  # per address
+    "login": env.int("THROTTLE_LOGIN", default=30),  # per address and user name
+}
+# Proxies in front that add to X-Forwarded-For: the address is read that far from its end.
+TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", default=0)
+
 # Where the canary and the doctor open a websocket, like ws://web:8000/ws/noc/; empty: nowhere.
 FEED_URL: str = env.str("NOC_FEED_URL", default="")
 
@@ -230,6 +240,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["apps.tenancy.http.bodies.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_THROTTLE_CLASSES": ["apps.tenancy.http.throttles.PerCaller"],
+    "NUM_PROXIES": TRUSTED_PROXIES,
     "EXCEPTION_HANDLER": "apps.tenancy.http.handler.handle",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }

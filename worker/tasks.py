@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.noc.health import beats, canary
 from apps.noc.receipts import store
 from apps.tenancy import sessions
-from apps.tenancy.http import once
+from apps.tenancy.http import once, throttles
 from outbox import epoch, heartbeat, partitions, relay, replay, retention
 from outbox.conf import outbox_settings
 from worker import wake
@@ -85,6 +85,7 @@ def forget() -> None:
         "receipts": retention.in_batches(partial(store.forget, before=before), deadline=deadline),
         "sessions": retention.in_batches(sessions.forget_expired, deadline=deadline),
         "kept_answers": retention.in_batches(once.forget, deadline=deadline),
+        "throttles": retention.in_batches(throttles.forget, deadline=deadline),
     }
     canary.forget(now=now)
     beats.forget()

@@ -16,6 +16,7 @@ from apps.tenancy.access import access_of, refusal_of
 from apps.tenancy.http.bodies import Known
 from apps.tenancy.http.problems import Problem
 from apps.tenancy.http.scoped import ScopedView
+from apps.tenancy.http.throttles import PerCaller, PerLogin
 from apps.tenancy.models import Capability, Tenant
 from apps.tenancy.tokens import new_token
 
@@ -34,6 +35,7 @@ class TokenView(APIView):
 
     authentication_classes = []
     permission_classes = [AllowAny]
+    throttle_classes = [PerCaller, PerLogin]
 
     @extend_schema(request=Login, responses=Token)
     def post(self, request: Request) -> Response:

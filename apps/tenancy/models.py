@@ -167,6 +167,25 @@ class KeptAnswer(models.Model):
         return f"answer {self.status} to user {self.user_id}"
 
 
+class Throttle(models.Model):
+    """
+    How often somebody asked in the present window; see apps/tenancy/http/throttles.py.
+
+    UNLOGGED, by its migration: nothing is written ahead and no commit waits for the disk. A crash
+    of the database empties it, which opens a new window for everybody.
+    """
+
+    key = models.TextField(primary_key=True)
+    count = models.BigIntegerField()
+    ends_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.key
+
+
 # Tables of others, named so that they can carry triggers; nothing else uses these classes.
 
 

@@ -1,0 +1,115 @@
+"""
+How often who may ask: counts per minute in PostgreSQL, one statement per request.
+
+A window begins with the first request after the last one ended. What is refused counts too, and
+changes nothing: the window ends when it ends. When the counts cannot be written, nobody is refused
+for it: a throttle protects the service, and must not be what fails.
+"""
+
+import logging
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import Error, connection
+from rest_framework.exceptions import Throttled
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+logger = logging.getLogger(__name__)
+
+WINDOW_SECONDS = 60
+
+# One row per key, updated in place: no index holds a column that moves.
+COUNT = """
+INSERT INTO tenancy_throttle AS t (key, count, ends_at)
+VALUES (%(key)s, 1, statement_timestamp() + make_interval(secs => %(seconds)s))
+ON CONFLICT (key) DO UPDATE
+   SET count = CASE WHEN t.ends_at > statement_timestamp() THEN t.count + 1 ELSE 1 END,
+       ends_at = CASE WHEN t.ends_at > statement_timestamp() THEN t.ends_at
+                      ELSE excluded.ends_at END
+RETURNING count, extract(epoch FROM ends_at - statement_timestamp())
+"""
+# Who is counted at this moment is passed over.
+FORGET = """
+DELETE FROM tenancy_throttle
+ WHERE key IN (SELECT key FROM tenancy_throttle WHERE ends_at < statement_timestamp()
+                LIMIT %s FOR UPDATE SKIP LOCKED)
+"""
+
+
+class Counted(NamedTuple):
+    requests: int  # in this window, with this one
+    left_seconds: float
+
+
+class Throttle(BaseThrottle):
+    """At most ``settings.THROTTLES[name]`` requests a minute per key; 0 is no limit."""
+
+    def of(self, request: Request) -> tuple[str, str, str] | None:
+        """Return the limit's name, the key and, for the error, of what it is; None: no limit."""
+        raise NotImplementedError
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        found = self.of(request)
+        if found is None or not (limit := settings.THROTTLES[found[0]]):
+            return True
+        name, key, what = found
+        try:
+            counted = count(f"{name}:{key}")
+        except Error as error:
+            logger.warning(
+                "A request could not be counted, and was let through",
+                extra={"throttle": name, "error": f"{type(error).__name__}: {error}"},
+            )
+            return True
+        if counted.requests <= limit:
+            return True
+        raise Throttled(
+            wait=max(1.0, counted.left_seconds),
+            detail=f"At most {limit:,} {what} a minute: wait, ask less often, or ask the operator"
+            f" to raise THROTTLE_{name.upper()}.",
+        )
+
+
+class PerCaller(Throttle):
+    """Reads and writes of a user, each on its own; without a login, of an address."""
+
+    def of(self, request: Request) -> tuple[str, str, str]:
+        if request.user is None or request.user.pk is None:
+            return (
+                "anonymous",
+                self.get_ident(request)[:100],
+                "requests without a login per address",
+            )
+        if request.method in SAFE_METHODS:
+            return "read", str(request.user.pk), "reads per user"
+        return "write", str(request.user.pk), "writes per user"
+
+
+class PerLogin(Throttle):
+    """Attempts to log in as one user from one address."""
+
+    def of(self, request: Request) -> tuple[str, str, str] | None:
+        given = request.data if isinstance(request.data, dict) else {}
+        name = given.get("username")
+        if not isinstance(name, str):
+            return None  # refused as it is
+        digest = sha256(f"{self.get_ident(request)} {name}".encode(errors="replace")).hexdigest()
+        return "login", digest, "attempts to log in per address and user name"
+
+
+def count(key: str) -> Counted:
+    """Count one request, in one statement of its own, and return how many there were."""
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT, {"key": key, "seconds": WINDOW_SECONDS})
+        found, left = cursor.fetchone()
+    return Counted(found, float(left))
+
+
+def forget(*, limit: int) -> int:
+    """Delete at most ``limit`` counts whose window is over; return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(FORGET, [limit])
+        return int(cursor.rowcount)

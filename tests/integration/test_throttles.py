@@ -1,0 +1,155 @@
+"""Limits of requests: who is counted how, what a refusal says, and that counting breaks nothing."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
+
+from apps.tenancy.http import throttles
+from apps.tenancy.models import Throttle
+from worker import tasks
+
+TICKETS = "/api/v1/tickets/"
+TOKEN = "/api/v1/auth/token/"
+
+
+@pytest.fixture
+def limits(settings):
+    """Set limits for this test; what is not named has none."""
+
+    def set_(**limits):
+        settings.THROTTLES = {"read": 0, "write": 0, "anonymous": 0, "login": 0, **limits}
+
+    return set_
+
+
+def window_ends():
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE tenancy_throttle SET ends_at = clock_timestamp()")
+
+
+class TestPerUser:
+    def test_refuses_with_the_remedy_and_when_to_come_again(self, world, api, limits):
+        limits(read=2)
+        client = api(world.a.operator)
+
+        assert [client.get(TICKETS).status_code for _ in range(2)] == [200, 200]
+        answer = client.get(TICKETS)
+
+        assert answer.status_code == 429
+        assert answer["Content-Type"] == "application/problem+json"
+        assert 1 <= int(answer["Retry-After"]) <= 60
+        assert "THROTTLE_READ" in answer.json()["detail"]
+        window_ends()
+        assert client.get(TICKETS).status_code == 200
+
+    def test_counts_reads_and_writes_apart_and_each_user_alone(self, world, api, limits):
+        limits(read=1, write=1)
+        client, body = api(world.a.operator), {"site_id": world.a.near.pk, "description": "x"}
+
+        assert client.get(TICKETS).status_code == 200
+        assert client.post(TICKETS, body, format="json").status_code == 201
+        assert client.post(TICKETS, body, format="json").status_code == 429
+        assert client.get(TICKETS).status_code == 429
+        assert api(world.a.admin).get(TICKETS).status_code == 200
+
+    def test_counts_all_devices_of_a_user_together(self, world, api, limits):
+        limits(read=1)
+
+        assert api(world.a.operator).get(TICKETS).status_code == 200
+        assert api(world.a.operator).get(TICKETS).status_code == 429
+
+    def test_counts_none_twice_and_none_not_at_all_when_many_come_at_once(self, database):
+        def count(_):
+            try:
+                return [throttles.count("user").requests for _ in range(20)]
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(8) as pool:
+            counts = [each for found in pool.map(count, range(8)) for each in found]
+
+        assert sorted(counts) == list(range(1, 161))
+
+    def test_costs_one_statement(self, database):
+        with CaptureQueriesContext(connection) as statements:
+            throttles.count("user")
+
+        assert len(statements) == 1
+
+
+class TestLogin:
+    def test_is_limited_per_address_and_name(self, world, api, limits):
+        limits(login=2)
+
+        def attempt(name, address="192.0.2.1"):
+            body = {"username": name, "password": "wrong"}
+            return api().post(TOKEN, body, format="json", REMOTE_ADDR=address).status_code
+
+        assert [attempt("operator-a") for _ in range(3)] == [401, 401, 429]
+        assert attempt("admin-a") == 401
+        assert attempt("operator-a", "192.0.2.2") == 401
+
+    def test_is_limited_per_address_whatever_name_is_tried(self, api, database, limits):
+        limits(anonymous=2)
+        bodies = [{"username": f"u{n}", "password": "x"} for n in range(3)]
+
+        statuses = [api().post(TOKEN, body, format="json").status_code for body in bodies]
+
+        assert statuses == [401, 401, 429]
+
+    @pytest.mark.parametrize("body", [{"username": 7}, {"username": "\0\ud800"}, [], "x"])
+    def test_that_is_none_is_refused_as_before(self, api, database, body):
+        answer = api().post(TOKEN, json.dumps(body), content_type="application/json")
+
+        assert answer.status_code in (400, 401)
+
+    def test_reads_the_address_that_a_known_proxy_adds(self, api, database, limits, settings):
+        limits(anonymous=1)
+        settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": 1}
+
+        def attempt(forwarded):
+            body = {"username": "u", "password": "x"}
+            headers = {"X-Forwarded-For": forwarded}
+            return api().post(TOKEN, body, format="json", headers=headers).status_code
+
+        assert attempt("203.0.113.9, 192.0.2.1") == 401
+        assert attempt("203.0.113.8, 192.0.2.1") == 429  # what the client wrote does not count
+        assert attempt("192.0.2.2") == 401
+
+
+class TestTrouble:
+    def test_of_the_counting_refuses_nobody(self, world, api, limits, caplog):
+        limits(read=1)
+        client = api(world.a.operator)
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE tenancy_throttle RENAME TO away")
+        try:
+            assert [client.get(TICKETS).status_code for _ in range(3)] == [200, 200, 200]
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("ALTER TABLE away RENAME TO tenancy_throttle")
+        assert "could not be counted" in caplog.text
+
+
+class TestForget:
+    def test_lets_go_of_windows_that_are_over(self, database):
+        for key in ("old", "young"):
+            throttles.count(key)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE tenancy_throttle SET ends_at = clock_timestamp() - interval '1 s'"
+                " WHERE key = 'old'"
+            )
+        tasks.forget()
+
+        assert list(Throttle.objects.values_list("key", flat=True)) == ["young"]
+
+    def test_the_table_is_not_written_ahead(self, database):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT relpersistence FROM pg_class WHERE oid = 'tenancy_throttle'::regclass"
+            )
+            assert cursor.fetchone() == ("u",)
