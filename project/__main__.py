@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from project import cli_bench, cli_check, cli_manage, cli_test, cli_up
+from project import cli_bench, cli_check, cli_manage, cli_test, cli_up, openapi
 from project.data_folder import DEFAULT, InstanceError
 
 PASSED_ON = {
@@ -50,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
             )
     command = commands.add_parser("check", description=cli_check.main.__doc__)
     command.set_defaults(run=lambda _options: cli_check.main())
+    command = commands.add_parser("openapi", description=openapi.main.__doc__)
+    command.set_defaults(run=lambda _options: openapi.main())
     return top
 
 

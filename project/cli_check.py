@@ -12,16 +12,13 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
 
-from project import node
+from project import node, openapi
 from project.data_folder import ROOT
-from project.embedded import local_settings
-from project.instance import clean_environment, origins
+from project.instance import clean_environment
 
 PACKAGES = ["project", "worker", "apps", "outbox"]
 SOURCES = [".", "noc"]
 UNPINNED = {"pip", "setuptools", "wheel"}  # the environment brings them itself
-# Nothing listens there: no check may need a server.
-NOWHERE = "127.0.0.1:9"
 TSC = "node_modules/typescript/bin/tsc"
 # It has no module form, and scripts in an environment break when the checkout moves.
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
@@ -58,15 +55,7 @@ def main() -> int:
 
 def checks() -> dict[str, Callable[[], tuple[bool, str]]]:
     """Each check by its name; it returns whether it passed, and what it printed."""
-    local = {
-        **clean_environment(),
-        **local_settings(
-            secret_key="k" * 50,
-            database_url=f"postgresql://nobody@{NOWHERE}/noc",
-            redis_url=f"redis://{NOWHERE}/0",
-        ),
-        **origins(8000),
-    }
+    local = openapi.without_servers()
     production = local | {
         "HTTPS": "true",
         "STATIC_FROM_SOURCE": "false",
@@ -93,6 +82,7 @@ def checks() -> dict[str, Callable[[], tuple[bool, str]]]:
     }
     return {name: _command(argv, environment) for name, (argv, environment) in commands.items()} | {
         "types of the page": page_types,
+        "openapi": openapi.unchanged,
         "requirements": requirements,
     }
 

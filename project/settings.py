@@ -243,12 +243,24 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["apps.tenancy.http.throttles.PerCaller"],
     "NUM_PROXIES": TRUSTED_PROXIES,
     "EXCEPTION_HANDLER": "apps.tenancy.http.handler.handle",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "apps.tenancy.http.openapi.Schema",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "NOC Broadcaster",
+    "DESCRIPTION": "Tickets, findings and anomalies of one tenant, and the log of their changes."
+    " docs/api.md is the guide, docs/asyncapi.yaml describes the websocket.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "TAGS": [
+        {"name": "auth", "description": "Log in, and what the caller may do."},
+        {"name": "tickets", "description": "Read in scope, and written."},
+        {"name": "noc", "description": "The board, the log, and what the monitoring finds."},
+    ],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.tenancy.http.openapi.components",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "TicketStatus": "apps.helpdesk.status.Status",
         "Priority": "apps.helpdesk.status.Priority",

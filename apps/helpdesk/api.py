@@ -6,8 +6,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,15 +25,11 @@ from apps.helpdesk.rows import TicketRow, row, values
 from apps.helpdesk.status import Priority, Status
 from apps.tenancy.access import Access
 from apps.tenancy.http.bodies import Id, Known
-from apps.tenancy.http.openapi import page_of
+from apps.tenancy.http.openapi import ETAG, IF_MATCH, page_of
 from apps.tenancy.http.paging import NewestFirst, PageQuery, query
 from apps.tenancy.http.problems import Problem, not_found
 from apps.tenancy.http.scoped import ScopedView
 from apps.tenancy.models import Site
-
-IF_MATCH = OpenApiParameter(
-    "If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, description="the ETag last read"
-)
 
 
 class TicketQuery(PageQuery):
@@ -79,7 +74,7 @@ class TicketsView(ScopedView):
         page = pages.paginate_queryset(values(tickets), request, view=self)
         return pages.get_paginated_response([row(found) for found in page or []])
 
-    @extend_schema(request=NewTicket, responses={201: TicketRow})
+    @extend_schema(request=NewTicket, parameters=[ETAG], responses={201: TicketRow})
     def post(self, request: Request) -> Response:
         given = checked(NewTicket, request)
         with problems():
@@ -95,11 +90,11 @@ class TicketsView(ScopedView):
 class TicketView(ScopedView):
     """One ticket; its ETag is its version."""
 
-    @extend_schema(responses=TicketRow)
+    @extend_schema(parameters=[ETAG], responses=TicketRow)
     def get(self, request: Request, ticket_id: int) -> Response:
         return answer(self.access, ticket_id)
 
-    @extend_schema(request=TicketEdit, parameters=[IF_MATCH], responses=TicketRow)
+    @extend_schema(request=TicketEdit, parameters=[IF_MATCH, ETAG], responses=TicketRow)
     def patch(self, request: Request, ticket_id: int) -> Response:
         require(self.access, ticket_id)
         expected = expected_version(request.headers.get("If-Match"))
@@ -118,7 +113,7 @@ class TicketView(ScopedView):
 class TicketStatusView(ScopedView):
     """The one way to change a ticket's status."""
 
-    @extend_schema(request=StatusChange, parameters=[IF_MATCH], responses=TicketRow)
+    @extend_schema(request=StatusChange, parameters=[IF_MATCH, ETAG], responses=TicketRow)
     def post(self, request: Request, ticket_id: int) -> Response:
         require(self.access, ticket_id)
         expected = expected_version(request.headers.get("If-Match"))

@@ -17,8 +17,9 @@ from apps.noc.feed.cursor import Cursor, reset_reason
 from apps.noc.feed.wire import event_of
 from apps.tenancy.access import Access
 from apps.tenancy.http.bodies import BIGGEST_ID, Known, Whole
+from apps.tenancy.http.openapi import ProblemShape
 from apps.tenancy.http.paging import MAX_LIMIT, query
-from apps.tenancy.http.problems import Problem
+from apps.tenancy.http.problems import CONTENT_TYPE, Problem
 from apps.tenancy.http.scoped import ScopedView
 from outbox import log
 
@@ -80,7 +81,9 @@ class Events(serializers.Serializer[dict[str, Any]]):
 class EventsView(ScopedView):
     """The log in scope, after a number: for clients that cannot keep a websocket open."""
 
-    @extend_schema(parameters=[EventsQuery], responses=Events)
+    @extend_schema(
+        parameters=[EventsQuery], responses={200: Events, (410, CONTENT_TYPE): ProblemShape}
+    )
     def get(self, request: Request) -> Response:
         asked = query(EventsQuery, request)
         stream = stream_of(self.access)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
@@ -126,12 +125,7 @@ class ReplaysView(FailuresView):
 
     @extend_schema(
         request=NewReplay,
-        responses={
-            200: PlanShape,
-            202: ReplayShape,
-            409: OpenApiTypes.OBJECT,
-            429: OpenApiTypes.OBJECT,
-        },
+        responses={200: PlanShape, 202: ReplayShape},
     )
     def post(self, request: Request) -> Response:
         """
