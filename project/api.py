@@ -40,6 +40,6 @@ urlpatterns: list[URLPattern] = [
     path("noc/replays/", replays_api.ReplaysView.as_view()),
     path("noc/replays/<int:replay_id>/", replays_api.ReplayView.as_view()),
     path("noc/replays/<int:replay_id>/cancel/", replays_api.CancelView.as_view()),
-    path("schema/", SpectacularAPIView.as_view(permission_classes=[AllowAny])),
+    path("schema/", SpectacularAPIView.as_view(permission_classes=[AllowAny]), name="schema"),
     re_path("", nothing_here),
 ]

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
 
-from apps.noc import dashboard, metrics
+from apps.noc import api_docs, dashboard, metrics
 from project import health
 
 urlpatterns = [
@@ -18,6 +18,7 @@ urlpatterns = [
     ),
     path("logout/", auth_views.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
+    path("api/docs/", api_docs.page, name="api-docs"),
     path("api/v1/", include("project.api")),
     path("metrics", metrics.view, name="metrics"),
     path("livez", health.livez, name="livez"),

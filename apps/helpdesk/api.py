@@ -76,6 +76,7 @@ class TicketsView(ScopedView):
 
     @extend_schema(request=NewTicket, parameters=[ETAG], responses={201: TicketRow})
     def post(self, request: Request) -> Response:
+        """Open a ticket at a site in scope. Its number is the next one of the site."""
         given = checked(NewTicket, request)
         with problems():
             ticket = actions.create_ticket(
@@ -96,6 +97,7 @@ class TicketView(ScopedView):
 
     @extend_schema(request=TicketEdit, parameters=[IF_MATCH, ETAG], responses=TicketRow)
     def patch(self, request: Request, ticket_id: int) -> Response:
+        """Change what is given, and nothing else; with If-Match only if nobody was faster."""
         require(self.access, ticket_id)
         expected = expected_version(request.headers.get("If-Match"))
         given: dict[str, Any] = dict(checked(TicketEdit, request))

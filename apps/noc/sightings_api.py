@@ -67,6 +67,7 @@ class FindingsView(ScopedView):
 
     @extend_schema(request=NewFinding, responses={201: FindingRow})
     def post(self, request: Request) -> Response:
+        """Report what a check found to be wrong."""
         finding = Finding(**owned(self.access, checked(NewFinding, request)))
         with context(actor=f"user:{self.caller.pk}"):
             finding.save(force_insert=True)
@@ -82,6 +83,7 @@ class AnomaliesView(ScopedView):
 
     @extend_schema(request=NewAnomaly, responses={201: AnomalyRow})
     def post(self, request: Request) -> Response:
+        """Report a metric that is not where it was expected."""
         anomaly = Anomaly(**owned(self.access, checked(NewAnomaly, request)))
         with context(actor=f"user:{self.caller.pk}"):
             anomaly.save(force_insert=True)
