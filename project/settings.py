@@ -177,9 +177,9 @@ FEED = {
 
 # --- The API: requests a minute, 0 is no limit; see apps/tenancy/http/throttles.py ---------------
 THROTTLES: dict[str, int] = {
-    "read": env.int("THROTTLE_READ", default=6_000),  # per user
-    "write": env.int("THROTTLE_WRITE", default=6_000),  # per user
-    "anonymous": env.int("THROTTLE_ANONYMOUS", default=600),  # per address
+    "read": env.int("THROTTLE_READ", default=30_000),  # per user
+    "write": env.int("THROTTLE_WRITE", default=30_000),  # per user
+    "anonymous": env.int("THROTTLE_ANONYMOUS", default=6_000),  # per address
     "login": env.int("THROTTLE_LOGIN", default=30),  # per address and user name
 }
 # Proxies in front that add to X-Forwarded-For: the address is read that far from its end.
