@@ -1,13 +1,5 @@
-"""
-Every write to a ticket goes through here: rules, version, actor, one transaction each.
+"""Creating, changing, moving and deleting a ticket."""
 
-The events are not written here. They are captured by the triggers of the row, so that a write
-which does not come this way is on the board all the same.
-"""
-
-import logging
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum
 from typing import Final
 
@@ -16,13 +8,11 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.helpdesk import transitions
-from apps.helpdesk.errors import HoldNeedsReason, StaleVersion, UnknownTicket, WrongTenant
+from apps.helpdesk.actions.locking import by, locked, logger
+from apps.helpdesk.errors import HoldNeedsReason, WrongTenant
 from apps.helpdesk.models import Ticket, TicketNote
 from apps.helpdesk.status import Priority, Status
 from apps.tenancy.models import Membership, Site
-from outbox import context
-
-logger = logging.getLogger(__name__)
 
 
 class Unchanged(Enum):
@@ -73,7 +63,7 @@ def add_ticket(*, ticket: Ticket, actor: User | None = None) -> Ticket:
     Raises:
         WrongTenant, IntegrityError: as for ``create_ticket``.
     """
-    with _by(actor), transaction.atomic():
+    with by(actor), transaction.atomic():
         ticket.tenant_id = ticket.site.tenant_id
         _check_assignee(ticket.assigned_to, ticket.tenant_id)
         ticket.ticket_no = ticket.ticket_no or _draw_number(ticket.site)
@@ -103,7 +93,7 @@ def change_status(
         StaleVersion: someone changed the ticket since ``expected_version``.
         UnknownTicket: there is none with this id.
     """
-    with _by(actor), _locked(ticket_id, expected_version) as ticket:
+    with by(actor), locked(ticket_id, expected_version) as ticket:
         old = ticket.status
         if enforce:
             transitions.check(old, to)
@@ -143,7 +133,7 @@ def edit_ticket(
         "description": description,
         "assigned_to": assigned_to,
     }
-    with _by(actor), _locked(ticket_id, expected_version) as ticket:
+    with by(actor), locked(ticket_id, expected_version) as ticket:
         changed = [
             name
             for name, value in wanted.items()
@@ -176,7 +166,7 @@ def save_ticket(*, ticket: Ticket, actor: User | None = None) -> Ticket:
     Raises:
         StaleVersion: someone changed the ticket since it was loaded.
     """
-    with _by(actor), transaction.atomic():
+    with by(actor), transaction.atomic():
         old = Ticket.objects.values_list("status", flat=True).get(pk=ticket.pk)
         if ticket.status != Status.ON_HOLD:
             ticket.hold_reason = ""
@@ -195,25 +185,8 @@ def delete_ticket(
     Raises:
         StaleVersion, UnknownTicket: as for ``change_status``.
     """
-    with _by(actor), _locked(ticket_id, expected_version) as ticket:
+    with by(actor), locked(ticket_id, expected_version) as ticket:
         ticket.delete()
-
-
-def _by(actor: User | None) -> AbstractContextManager[None]:
-    """What is written inside is said to be the actor's; the outer context's facts stay."""
-    return nullcontext() if actor is None else context(actor=f"user:{actor.pk}")
-
-
-@contextmanager
-def _locked(ticket_id: int, expected_version: int | None) -> Iterator[Ticket]:
-    """Open a transaction that holds the ticket's row, so that what is checked stays true."""
-    with transaction.atomic():
-        ticket = Ticket.objects.select_for_update().filter(pk=ticket_id).first()
-        if ticket is None:
-            raise UnknownTicket(ticket_id)
-        if expected_version is not None and ticket.version != expected_version:
-            raise StaleVersion(expected=expected_version, present=ticket.version)
-        yield ticket
 
 
 def _draw_number(site: Site) -> str:
