@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 from rest_framework.permissions import AllowAny
 
 from apps.helpdesk import api as helpdesk
+from apps.helpdesk import attention_api as attention
 from apps.noc import api as noc
 from apps.noc import sightings_api as sightings
 from apps.noc.failures import dead_letters_api, replays_api
@@ -29,6 +30,7 @@ urlpatterns: list[URLPattern] = [
     path("tickets/", helpdesk.TicketsView.as_view()),
     path("tickets/<int:ticket_id>/", helpdesk.TicketView.as_view()),
     path("tickets/<int:ticket_id>/status/", helpdesk.TicketStatusView.as_view()),
+    path("tickets/<int:ticket_id>/acknowledge/", attention.AcknowledgeView.as_view()),
     path("noc/snapshot/", noc.SnapshotView.as_view()),
     path("noc/events/", noc.EventsView.as_view()),
     path("noc/events/<int:seq>/", receipts.EventView.as_view()),

@@ -11,7 +11,8 @@ from django.utils.translation import ngettext
 from apps.helpdesk import transitions
 from apps.helpdesk.actions import add_ticket, change_status, delete_ticket, save_ticket
 from apps.helpdesk.errors import HelpdeskError, IllegalTransition
-from apps.helpdesk.models import Ticket, TicketNote
+from apps.helpdesk.models import Acknowledgement, Ticket, TicketNote
+from apps.helpdesk.rows import display_name
 from apps.helpdesk.status import Status
 from apps.tenancy.scoped_admin import ScopedAdmin, SiteFilter, is_superuser, staff_of
 
@@ -90,12 +91,17 @@ class TicketAdmin(ScopedAdmin):
     search_help_text = "The whole ticket number, like SITE001#42."
     ordering = ["-id"]
     sortable_by = ()  # newest first has an index; other orders would sort every ticket
-    readonly_fields = ["ticket_no", "tenant", "version", "created_at", "updated_at"]
+    readonly_fields = [
+        *("ticket_no", "tenant", "version", "created_at", "updated_at", "acknowledged"),
+    ]
     inlines = [NoteInline]
     actions = ["mark_in_progress", "mark_resolved"]
     fieldsets = [
         (None, {"fields": ["ticket_no", "site", "description", "loaded_version"]}),
-        ("Work", {"fields": ["status", "hold_reason", "priority", "assigned_to"]}),
+        (
+            "Work",
+            {"fields": ["status", "hold_reason", "priority", "assigned_to", "acknowledged"]},
+        ),
         ("Record", {"fields": ["tenant", "version", "created_at", "updated_at"]}),
     ]
     add_fieldsets = [
@@ -113,6 +119,13 @@ class TicketAdmin(ScopedAdmin):
 
     def get_list_display(self, request: HttpRequest) -> Any:
         return [*self.list_display, "tenant"] if is_superuser(request) else self.list_display
+
+    @admin.display(description="acknowledged")
+    def acknowledged(self, ticket: Ticket) -> str | None:
+        found = Acknowledgement.objects.filter(pk=ticket.pk).select_related("acknowledged_by")
+        if (one := found.first()) is None:
+            return None
+        return f"{one.acknowledged_at:%Y-%m-%d %H:%M} UTC, {display_name(one.acknowledged_by)}"
 
     def save_model(self, request: HttpRequest, obj: Ticket, form: Any, change: bool) -> None:
         if not change:

@@ -21,7 +21,7 @@ from apps.helpdesk.errors import (
 )
 from apps.helpdesk.etag import etag, expected_version
 from apps.helpdesk.models import Ticket
-from apps.helpdesk.rows import TicketRow, row, values
+from apps.helpdesk.rows import FullTicketRow, TicketRow, row, values
 from apps.helpdesk.status import Priority, Status
 from apps.tenancy.access import Access
 from apps.tenancy.http.bodies import Id, Known
@@ -31,8 +31,17 @@ from apps.tenancy.http.problems import Problem, not_found
 from apps.tenancy.http.scoped import ScopedView
 from apps.tenancy.models import Site
 
+ACKNOWLEDGEMENT = "acknowledgement"
+INCLUDE = OpenApiParameter(
+    "include",
+    OpenApiTypes.STR,
+    enum=[ACKNOWLEDGEMENT],
+    description="adds acknowledged_by, acknowledged_at and assigned_to_id",
+)
+
 
 class TicketQuery(PageQuery):
+    include = serializers.ChoiceField(choices=[ACKNOWLEDGEMENT], required=False)
     status = serializers.MultipleChoiceField(choices=Status.choices, required=False)
     priority = serializers.MultipleChoiceField(choices=Priority.choices, required=False)
     site = serializers.ListField(child=Id(), required=False, help_text="site ids")
@@ -62,7 +71,7 @@ class TicketsView(ScopedView):
     """The tickets in scope, newest first."""
 
     @extend_schema(
-        operation_id="tickets_list", parameters=[TicketQuery], responses=page_of(TicketRow)
+        operation_id="tickets_list", parameters=[TicketQuery], responses=page_of(FullTicketRow)
     )
     def get(self, request: Request) -> Response:
         asked = query(TicketQuery, request)
@@ -71,7 +80,9 @@ class TicketsView(ScopedView):
             if asked.get(name):
                 tickets = tickets.filter(**{f"{column}__in": sorted(asked[name])})
         pages = NewestFirst()
-        page = pages.paginate_queryset(values(tickets), request, view=self)
+        page = pages.paginate_queryset(
+            values(tickets, acknowledgement=with_acknowledgement(request)), request, view=self
+        )
         return pages.get_paginated_response([row(found) for found in page or []])
 
     @extend_schema(request=NewTicket, parameters=[ETAG], responses={201: TicketRow})
@@ -91,9 +102,9 @@ class TicketsView(ScopedView):
 class TicketView(ScopedView):
     """One ticket; its ETag is its version."""
 
-    @extend_schema(parameters=[ETAG], responses=TicketRow)
+    @extend_schema(parameters=[ETAG, INCLUDE], responses=FullTicketRow)
     def get(self, request: Request, ticket_id: int) -> Response:
-        return answer(self.access, ticket_id)
+        return answer(self.access, ticket_id, acknowledgement=with_acknowledgement(request))
 
     @extend_schema(request=TicketEdit, parameters=[IF_MATCH, ETAG], responses=TicketRow)
     def patch(self, request: Request, ticket_id: int) -> Response:
@@ -135,9 +146,19 @@ def visible(access: Access) -> QuerySet[Ticket]:
     return Ticket.objects.filter(access.within())
 
 
-def answer(access: Access, ticket_id: int, *, status: int = 200) -> Response:
+def with_acknowledgement(request: Request) -> bool:
+    """Tell whether ``?include=acknowledgement`` was asked for; other parameters are passed over."""
+    asked = request.query_params.getlist("include")
+    if any(each != ACKNOWLEDGEMENT for each in asked):
+        raise Problem(400, f"include: only {ACKNOWLEDGEMENT} can be included.")
+    return bool(asked)
+
+
+def answer(
+    access: Access, ticket_id: int, *, status: int = 200, acknowledgement: bool = False
+) -> Response:
     """Return the ticket with its ETag; 404 when it is not in scope, or just moved out of it."""
-    found = values(visible(access).filter(pk=ticket_id)).first()
+    found = values(visible(access).filter(pk=ticket_id), acknowledgement=acknowledgement).first()
     if found is None:
         raise not_found(f"ticket {ticket_id}")
     return Response(row(found), status=status, headers={"ETag": etag(found["version"])})

@@ -8,15 +8,22 @@ from outbox.capture import PlainTrigger, refuse_truncate, utc
 
 DESCRIPTION_CHARACTERS = 200  # the rest is read by the API
 
-# Shown as the admin shows a user: the full name, else the user name; null when unassigned.
-ASSIGNED_TO = """(SELECT coalesce(nullif(btrim(u.first_name || ' ' || u.last_name), ''), u.username)
-          FROM auth_user u WHERE u.id = NEW.assigned_to_id)"""
+CLOSED = "('CLOSED', 'CANCELLED')"
+_SHOWN = """(SELECT coalesce(nullif(btrim(u.first_name || ' ' || u.last_name), ''), u.username)
+          FROM auth_user u WHERE u.id = {user_id})"""
+
+
+def display_name(user_id: str) -> str:
+    """Return SQL for a user as the admin shows one: the full name, else the user name; or null."""
+    return _SHOWN.format(user_id=user_id)
+
+
 SITE_NAME = "(SELECT s.name FROM tenancy_site s WHERE s.id = NEW.site_id)"
 
 NAMES = {"ticket_id": "NEW.id", "ticket_no": "NEW.ticket_no"}
 COMMON = {
     "priority": "NEW.priority",
-    "assigned_to": ASSIGNED_TO,
+    "assigned_to": display_name("NEW.assigned_to_id"),
     "site_id": "NEW.site_id",
     "site_name": SITE_NAME,
     "description": f"left(NEW.description, {DESCRIPTION_CHARACTERS})",

@@ -1,10 +1,11 @@
-"""The ticket and the notes on it."""
+"""The ticket, the notes on it, and whether somebody has seen it."""
 
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
 import apps.helpdesk.incidents.models  # noqa: F401  (its tables are this app's)
+from apps.helpdesk.acknowledgement_events import acknowledgement_triggers, ticket_side_triggers
 from apps.helpdesk.events import ticket_triggers
 from apps.helpdesk.status import Priority, Status
 from apps.helpdesk.versioning import Versioned, version_trigger
@@ -59,7 +60,12 @@ class Ticket(Versioned, Captured):
             # the list of one site, and the check when a site is deleted
             models.Index(fields=["site", "id"], name="ticket_by_site"),
         ]
-        triggers = [version_trigger(), tenant_is_fixed(), *ticket_triggers()]
+        triggers = [
+            version_trigger(),
+            tenant_is_fixed(),
+            *ticket_triggers(),
+            *ticket_side_triggers(),
+        ]
 
     def __str__(self) -> str:
         return self.ticket_no
@@ -79,3 +85,33 @@ class TicketNote(models.Model):
 
     def __str__(self) -> str:
         return f"{self.status}: {self.text}"[:80]
+
+
+class Acknowledgement(Captured):
+    """
+    That somebody has seen a ticket as it is; no row: nobody has.
+
+    A table of its own, so that it does not raise the ticket's version. The database ends it, see
+    apps/helpdesk/acknowledgement_events.py, and deletes it after its ticket.
+    """
+
+    ticket = models.OneToOneField(
+        Ticket,
+        on_delete=models.DO_NOTHING,  # ON DELETE CASCADE in the database
+        db_constraint=False,
+        primary_key=True,
+        related_name="acknowledgement",
+    )
+    acknowledged_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True
+    )
+    acknowledged_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        triggers = acknowledgement_triggers()
+
+    def __str__(self) -> str:
+        return f"ticket {self.ticket_id}, {self.acknowledged_at}"
+
+    def outbox_stream(self) -> str:
+        return self.ticket.outbox_stream()

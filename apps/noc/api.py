@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.helpdesk import rows
-from apps.helpdesk.api import visible
+from apps.helpdesk.api import INCLUDE, visible, with_acknowledgement
 from apps.helpdesk.events import DESCRIPTION_CHARACTERS
 from apps.helpdesk.status import OPEN
 from apps.noc.feed.cursor import Cursor, reset_reason
@@ -35,7 +35,7 @@ RESET = {
 class Snapshot(serializers.Serializer[dict[str, Any]]):
     epoch = serializers.UUIDField()
     seq = serializers.IntegerField(help_text="Go on with the events after this one.")
-    tickets = rows.TicketRow(many=True)
+    tickets = rows.FullTicketRow(many=True)
 
 
 class SnapshotView(ScopedView):
@@ -47,14 +47,15 @@ class SnapshotView(ScopedView):
     in the events, so that a board kept by frames equals a new snapshot.
     """
 
-    @extend_schema(responses=Snapshot)
+    @extend_schema(parameters=[INCLUDE], responses=Snapshot)
     def get(self, request: Request) -> Response:
+        acknowledgement = with_acknowledgement(request)
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             head = log.head(stream_of(self.access))
             open_tickets = visible(self.access).filter(status__in=OPEN).order_by("id")
-            tickets = list(rows.rows(open_tickets))
+            tickets = list(rows.rows(open_tickets, acknowledgement=acknowledgement))
         for ticket in tickets:
             ticket["description"] = ticket["description"][:DESCRIPTION_CHARACTERS]
         return Response({"epoch": str(head.epoch), "seq": head.last_seq, "tickets": tickets})

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 TITLE_CHARACTERS = 60
-TIMES = ("updated_at", "created_at", "detected_at", "sent_at")
+TIMES = ("updated_at", "acknowledged_at", "created_at", "detected_at", "sent_at")
 
 
 def line(frame: Mapping[str, Any]) -> str:
@@ -39,6 +39,10 @@ def _change(frame: Mapping[str, Any]) -> str:
             return f"moved from site {frame['old_site_id']}" if "old_site_id" in frame else "left"
         case "ticket_deleted":
             return "deleted"
+        case "ticket_acknowledged":
+            return f"acknowledged by {frame['acknowledged_by'] or 'somebody'}"
+        case "ticket_unacknowledged":
+            return "no longer acknowledged"
         case "finding_created":
             return f"{frame['severity']}: {_title(frame['title'])}"
         case "anomaly_detected":

@@ -32,12 +32,16 @@ ENVELOPE = frozenset({"type", "seq", "prev", "epoch", "event_id"})
 NAME = frozenset({"ticket_id", "ticket_no"})
 TICKET = frozenset(SHOWN) - {"status"} | NAME
 LEFT = NAME | {"site_id"}
+PLACE = LEFT | {"site_name"}
+ACKNOWLEDGED = ("acknowledged_by", "acknowledged_at")
 KEYS: Mapping[str, frozenset[str]] = {
     "ticket_created": TICKET | {"status"},
     "ticket_edited": TICKET | {"status"},
     "ticket_moved": TICKET | {"status", "old_site_id"},
     "ticket_updated": TICKET | {"old_status", "new_status"},
     "ticket_deleted": LEFT,
+    "ticket_acknowledged": PLACE | frozenset(ACKNOWLEDGED),
+    "ticket_unacknowledged": PLACE,
     "finding_created": frozenset(
         {"finding_id", "title", "severity", "site_id", "site_name", "status", "created_at"}
     ),
@@ -59,6 +63,11 @@ class Board:
 
     def __init__(self, tickets: Iterable[Row]) -> None:
         self.rows: dict[int, Row] = {ticket["id"]: ticket for ticket in tickets}
+        self.acknowledged = {
+            ticket["id"]: (ticket["acknowledged_by"], ticket["acknowledged_at"])
+            for ticket in self.rows.values()
+            if ticket.get("acknowledged_at") is not None
+        }
         self._told: dict[int, Row] = {}  # by frames: these may never go back
         self._deleted: set[int] = set()
 
@@ -72,8 +81,14 @@ class Board:
         if "ticket_id" not in frame:
             return
         ticket_id = frame["ticket_id"]
+        if frame["type"] == "ticket_acknowledged":
+            self.acknowledged[ticket_id] = (frame["acknowledged_by"], frame["acknowledged_at"])
+            return
+        if frame["type"] == "ticket_unacknowledged":
+            self.acknowledged.pop(ticket_id, None)
+            return
         if "version" not in frame:  # deleted, or moved to where we do not see it
-            self.rows.pop(ticket_id, None)
+            self._drop(ticket_id)
             if frame["type"] == "ticket_deleted":
                 self._deleted.add(ticket_id)
             return
@@ -90,9 +105,13 @@ class Board:
         if present is not None and row["version"] <= present["version"]:
             return
         if row["status"] in CLOSED:
-            self.rows.pop(ticket_id, None)
+            self._drop(ticket_id)
         else:
             self.rows[ticket_id] = row
+
+    def _drop(self, ticket_id: int) -> None:
+        self.rows.pop(ticket_id, None)
+        self.acknowledged.pop(ticket_id, None)  # told again, should the ticket come back
 
     def _check(self, frame: Frame, row: Row, present: Row | None) -> None:
         if row["id"] in self._deleted:
@@ -121,6 +140,9 @@ class Board:
                 for key in SHOWN
                 if mine[key] != theirs[key]
             ]
+            told = self.acknowledged.get(id_, (None, None))
+            if told != (theirs["acknowledged_by"], theirs["acknowledged_at"]):
+                found.append(f"ticket {id_} is acknowledged {told}, not as in {theirs}")
         return found
 
 
@@ -298,7 +320,7 @@ class Client:
 
     def fetch(self) -> dict[str, Any]:
         """Return a snapshot."""
-        return self._get("snapshot/")
+        return self._get("snapshot/?include=acknowledgement")
 
     def history(self, *, after: int, head: int) -> list[Frame]:
         """Return the events after a number up to the head, read without a websocket."""

@@ -116,6 +116,12 @@ class History:
             to, priority = self.word(Status.values, value), self.priority(value)
             cursor.execute(RAW, [to, priority, self.text(value), [ticket]])
 
+    def acknowledge(self, ticket: int, value: int) -> None:
+        actions.acknowledge(ticket_id=ticket, actor=self.assignee(value))
+
+    def unacknowledge(self, ticket: int, value: int) -> None:
+        actions.unacknowledge(ticket_id=ticket)
+
     def undo(self, ticket: int, value: int) -> None:
         """A savepoint that is rolled back within what stays."""
         try:
@@ -157,7 +163,7 @@ class History:
 ALONE = ("create", "find", "detect")  # what is no change of a ticket that exists
 CHANGES = (
     *("status", "act", "edit", "assign", "move", "all_at_once", "save", "bulk", "raw", "undo"),
-    "delete",
+    *("acknowledge", "unacknowledge", "delete"),
 )
 OFTEN = (*CHANGES[:-1], *CHANGES, *("create",) * 4, "find", "detect")  # half as many deletions
 

@@ -76,8 +76,11 @@ class TestBodies:
         [b"", b"{", b"[]", b"null", b"7", b'"x"', b"\xff", b'{"status": NaN}', b"[" * 100_000],
         ids=["empty", "cut", "list", "null", "number", "text", "bytes", "NaN", "deep"],
     )
-    def test_that_are_no_json_object(self, operator, ticket, body):
-        path = f"/api/v1/tickets/{ticket.pk}/status/"
+    @pytest.mark.parametrize("name", ["status", "acknowledge"])
+    def test_that_are_no_json_object(self, operator, ticket, body, name):
+        if (name, body) == ("acknowledge", b""):
+            return  # nothing is asked, so nothing is missing
+        path = f"/api/v1/tickets/{ticket.pk}/{name}/"
 
         refused(operator.generic("POST", path, body, content_type="application/json"))
 
@@ -159,6 +162,8 @@ class TestQueries:
             "cursor=" + quote(base64.b64encode(b"p=" + b"9" * 40)),
             "cursor=" + "A" * 5000,
             "token=x",
+            "include=x",
+            "include=",
         ],
     )
     def test_of_a_list(self, operator, ticket, query):

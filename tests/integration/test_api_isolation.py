@@ -10,6 +10,8 @@ ID_ROUTES = [
     ("get", "/api/v1/tickets/{ticket}/", None),
     ("patch", "/api/v1/tickets/{ticket}/", {"priority": "LOW"}),
     ("post", "/api/v1/tickets/{ticket}/status/", {"status": "RESOLVED"}),
+    ("post", "/api/v1/tickets/{ticket}/acknowledge/", {}),
+    ("delete", "/api/v1/tickets/{ticket}/acknowledge/", None),
 ]
 BODY_IDS = [
     ("post", "/api/v1/tickets/", {"site_id": "{site}", "description": "x"}),
@@ -24,7 +26,9 @@ BODY_IDS = [
 ]
 LISTS = [
     "/api/v1/tickets/",
+    "/api/v1/tickets/?include=acknowledgement",
     "/api/v1/noc/snapshot/",
+    "/api/v1/noc/snapshot/?include=acknowledgement",
     "/api/v1/noc/events/",
     "/api/v1/noc/findings/",
     "/api/v1/noc/anomalies/",

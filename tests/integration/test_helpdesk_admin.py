@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from apps.helpdesk.actions import create_ticket
+from apps.helpdesk.actions import acknowledge, create_ticket
 from apps.helpdesk.models import Ticket, TicketNote
 from apps.noc.management.commands.seed_demo import staff_permissions
 from apps.noc.models import Anomaly, Finding
@@ -130,6 +130,17 @@ class TestForm:
         answer = root.post(f"{TICKETS}{ticket.pk}/delete/", {"post": "yes"})
 
         assert answer.status_code == 302
+        assert [event.type for event in captured()] == ["ticket_deleted"]
+
+
+class TestAcknowledgement:
+    def test_is_shown_and_goes_with_the_ticket(self, world, ticket, root, captured):
+        acknowledge(ticket_id=ticket.pk, actor=world.a.operator)
+        captured()
+
+        assert "UTC, Operator Test" in root.get(f"{TICKETS}{ticket.pk}/change/").content.decode()
+        root.post(f"{TICKETS}{ticket.pk}/delete/", {"post": "yes"})
+
         assert [event.type for event in captured()] == ["ticket_deleted"]
 
 

@@ -26,6 +26,20 @@ PAYLOADS: dict[str, dict[str, Any]] = {
     "ticket_edited": {**TICKET, "status": "NEW"},
     "ticket_deleted": {"ticket_id": 12345, "ticket_no": "SITE001#42", "site_id": 10},
     "ticket_moved": {**TICKET, "status": "NEW", "old_site_id": 9},
+    "ticket_acknowledged": {
+        "ticket_id": 12345,
+        "ticket_no": "SITE001#42",
+        "site_id": 10,
+        "site_name": "Downtown Office",
+        "acknowledged_by": "John Doe",
+        "acknowledged_at": "2025-11-02T10:30:00Z",
+    },
+    "ticket_unacknowledged": {
+        "ticket_id": 12345,
+        "ticket_no": "SITE001#42",
+        "site_id": 10,
+        "site_name": "Downtown Office",
+    },
     "finding_created": {
         "finding_id": 4,
         "title": "Backup missing",

@@ -5,6 +5,7 @@ The events are not written here. They are captured by the triggers of the row, s
 which does not come this way is on the board all the same.
 """
 
+from apps.helpdesk.actions.attention import acknowledge, unacknowledge
 from apps.helpdesk.actions.tickets import (
     UNCHANGED,
     Unchanged,
@@ -20,6 +21,7 @@ from apps.helpdesk.actions.tickets import (
 __all__ = [
     "UNCHANGED",
     "Unchanged",
+    "acknowledge",
     "add_ticket",
     "change_status",
     "create_ticket",
@@ -27,4 +29,5 @@ __all__ = [
     "edit_ticket",
     "move_ticket",
     "save_ticket",
+    "unacknowledge",
 ]

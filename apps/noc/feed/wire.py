@@ -46,6 +46,13 @@ FIELDS: dict[str, dict[str, Kinds]] = {
     "ticket_edited": _ROW,
     "ticket_deleted": {**_NAME, "site_id": _id_or_null},
     MOVED: {**_ROW, "old_site_id": _id_or_null},
+    "ticket_acknowledged": {
+        **_NAME,
+        **_SITE,
+        "acknowledged_by": _str_or_null,
+        "acknowledged_at": _str,
+    },
+    "ticket_unacknowledged": {**_NAME, **_SITE},
     "finding_created": {
         "finding_id": _int,
         "title": _str,

@@ -45,6 +45,7 @@ class ScopedView(APIView):
     needs: Mapping[str, Capability] = {
         "POST": Capability.TICKET_WRITE,
         "PATCH": Capability.TICKET_WRITE,
+        "DELETE": Capability.TICKET_WRITE,
     }
     # False: its answer holds a secret, so none is kept and the header Idempotency-Key is ignored.
     repeatable = True

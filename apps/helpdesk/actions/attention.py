@@ -1,0 +1,40 @@
+"""Saying that a ticket was seen; it does not raise the ticket's version."""
+
+from django.contrib.auth.models import User
+
+from apps.helpdesk.actions.locking import by, locked, logger
+from apps.helpdesk.models import Acknowledgement, Ticket
+
+
+def acknowledge(
+    *, ticket_id: int, actor: User | None = None, expected_version: int | None = None
+) -> Ticket:
+    """
+    Say that ``actor`` has seen the ticket; who was first stays.
+
+    Raises:
+        StaleVersion, UnknownTicket: as for ``change_status``.
+    """
+    with by(actor), locked(ticket_id, expected_version) as ticket:
+        _, made = Acknowledgement.objects.get_or_create(
+            ticket=ticket, defaults={"acknowledged_by": actor}
+        )
+    if made:
+        logger.info("Ticket %s acknowledged", ticket.pk)
+    return ticket
+
+
+def unacknowledge(
+    *, ticket_id: int, actor: User | None = None, expected_version: int | None = None
+) -> Ticket:
+    """
+    Take the acknowledgement back, whoever made it; without one nothing is written.
+
+    Raises:
+        StaleVersion, UnknownTicket: as for ``change_status``.
+    """
+    with by(actor), locked(ticket_id, expected_version) as ticket:
+        deleted, _ = Acknowledgement.objects.filter(pk=ticket.pk).delete()
+    if deleted:
+        logger.info("Ticket %s unacknowledged", ticket.pk)
+    return ticket
