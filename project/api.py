@@ -31,6 +31,7 @@ urlpatterns: list[URLPattern] = [
     path("tickets/<int:ticket_id>/", helpdesk.TicketView.as_view()),
     path("tickets/<int:ticket_id>/status/", helpdesk.TicketStatusView.as_view()),
     path("tickets/<int:ticket_id>/acknowledge/", attention.AcknowledgeView.as_view()),
+    path("tickets/<int:ticket_id>/comments/", attention.CommentsView.as_view()),
     path("noc/snapshot/", noc.SnapshotView.as_view()),
     path("noc/events/", noc.EventsView.as_view()),
     path("noc/events/<int:seq>/", receipts.EventView.as_view()),

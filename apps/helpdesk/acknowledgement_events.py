@@ -6,11 +6,16 @@ becomes NEW again or the priority is raised, whoever writes that.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import pgtrigger
 
-from apps.helpdesk.events import CLOSED, SITE_NAME, display_name
+from apps.helpdesk.events import (
+    CLOSED,
+    SITE_NAME,
+    display_name,
+    names_of_ticket,
+    place_of_ticket,
+)
 from apps.helpdesk.status import Priority, Status
 from outbox import capture_delete, capture_insert, capture_update
 from outbox.capture import PlainTrigger, utc
@@ -28,32 +33,8 @@ COMES_INTO_VIEW = f"""
 """
 
 
-_OF_TICKET = """(SELECT {value} FROM helpdesk_ticket t JOIN tenancy_site s ON s.id = t.site_id
-          WHERE t.id = {ticket_id})"""
 _OF_ACKNOWLEDGEMENT = """(SELECT {value} FROM helpdesk_acknowledgement a
           WHERE a.ticket_id = NEW.id)"""
-
-
-def names_of_ticket(ticket_id: str) -> dict[str, str]:
-    """Return the SQL of what names a ticket in an event that another table's trigger writes."""
-
-    def of(value: str) -> str:
-        return _OF_TICKET.format(value=value, ticket_id=ticket_id)
-
-    return {
-        "ticket_id": ticket_id,
-        "ticket_no": of("t.ticket_no"),
-        "site_id": of("t.site_id"),
-        "site_name": of("s.name"),
-    }
-
-
-def place_of_ticket(ticket_id: str) -> dict[str, Any]:
-    """Return the SQL of the stream and the subject of a ticket's events, for another table."""
-    return {
-        "stream": _OF_TICKET.format(value="'tenant:' || t.tenant_id", ticket_id=ticket_id),
-        "subject": f"'ticket:' || {ticket_id}",
-    }
 
 
 def _unless(condition: str, trigger: PlainTrigger) -> PlainTrigger:

@@ -1,13 +1,19 @@
 """What people do about a ticket besides changing it, under /api/v1/tickets/{id}/."""
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.helpdesk import actions
 from apps.helpdesk.api import answer, checked, problems, require
-from apps.helpdesk.rows import FullTicketRow
+from apps.helpdesk.models import TicketNote
+from apps.helpdesk.rows import FullTicketRow, display_name, utc
 from apps.tenancy.http.bodies import Known
+from apps.tenancy.http.openapi import page_of
+from apps.tenancy.http.paging import NewestFirst, PageQuery, query
 from apps.tenancy.http.scoped import ScopedView
 
 
@@ -32,3 +38,49 @@ class AcknowledgeView(ScopedView):
         with problems():
             actions.unacknowledge(ticket_id=ticket_id, actor=self.caller)
         return answer(self.access, ticket_id, acknowledgement=True)
+
+
+class NewComment(Known):
+    text = serializers.CharField(max_length=2_000)
+
+
+class CommentRow(serializers.Serializer[dict[str, Any]]):
+    """The shape, for the OpenAPI document."""
+
+    id = serializers.IntegerField()
+    author = serializers.CharField(allow_null=True, help_text="display name")
+    status = serializers.CharField(allow_null=True, help_text="of a note: the status it went with")
+    text = serializers.CharField()
+    written_at = serializers.DateTimeField()
+
+
+class CommentsView(ScopedView):
+    """The comments on a ticket and the notes that went with its changes of status, newest first."""
+
+    @extend_schema(operation_id="comments_list", parameters=[PageQuery],
+                   responses=page_of(CommentRow))  # fmt: skip
+    def get(self, request: Request, ticket_id: int) -> Response:
+        require(self.access, ticket_id)
+        query(PageQuery, request)
+        pages = NewestFirst()
+        notes = TicketNote.objects.filter(ticket_id=ticket_id).select_related("author")
+        page = pages.paginate_queryset(notes, request, view=self)
+        return pages.get_paginated_response([comment_row(note) for note in page or []])
+
+    @extend_schema(request=NewComment, responses={201: CommentRow})
+    def post(self, request: Request, ticket_id: int) -> Response:
+        require(self.access, ticket_id)
+        given = checked(NewComment, request)
+        with problems():
+            note = actions.comment(ticket_id=ticket_id, text=given["text"], actor=self.caller)
+        return Response(comment_row(note), status=201)
+
+
+def comment_row(note: TicketNote) -> dict[str, Any]:
+    return {
+        "id": note.pk,
+        "author": display_name(note.author),
+        "status": note.status or None,
+        "text": note.text,
+        "written_at": utc(note.written_at),
+    }

@@ -3,14 +3,20 @@
 from collections.abc import Iterable
 from typing import Any
 
+import pgtrigger
+
 from outbox import capture_delete, capture_insert, capture_update
 from outbox.capture import PlainTrigger, refuse_truncate, utc
 
 DESCRIPTION_CHARACTERS = 200  # the rest is read by the API
+COMMENT_CHARACTERS = 200
 
 CLOSED = "('CLOSED', 'CANCELLED')"
 _SHOWN = """(SELECT coalesce(nullif(btrim(u.first_name || ' ' || u.last_name), ''), u.username)
           FROM auth_user u WHERE u.id = {user_id})"""
+
+_OF_TICKET = """(SELECT {value} FROM helpdesk_ticket t JOIN tenancy_site s ON s.id = t.site_id
+          WHERE t.id = {ticket_id})"""
 
 
 def display_name(user_id: str) -> str:
@@ -35,6 +41,28 @@ NEW_ROW: dict[str, Any] = {
     "stream": "'tenant:' || NEW.tenant_id",
     "subject": "'ticket:' || NEW.id",
 }
+
+
+def names_of_ticket(ticket_id: str) -> dict[str, str]:
+    """Return the SQL of what names a ticket in an event that another table's trigger writes."""
+
+    def of(value: str) -> str:
+        return _OF_TICKET.format(value=value, ticket_id=ticket_id)
+
+    return {
+        "ticket_id": ticket_id,
+        "ticket_no": of("t.ticket_no"),
+        "site_id": of("t.site_id"),
+        "site_name": of("s.name"),
+    }
+
+
+def place_of_ticket(ticket_id: str) -> dict[str, Any]:
+    """Return the SQL of the stream and the subject of a ticket's events, for another table."""
+    return {
+        "stream": _OF_TICKET.format(value="'tenant:' || t.tenant_id", ticket_id=ticket_id),
+        "subject": f"'ticket:' || {ticket_id}",
+    }
 
 
 def ticket_triggers() -> Iterable[PlainTrigger]:
@@ -74,3 +102,20 @@ def ticket_triggers() -> Iterable[PlainTrigger]:
         ),
         refuse_truncate(),
     ]
+
+
+def comment_trigger() -> PlainTrigger:
+    """Capture a comment; a note that goes with a change of status is told by that change."""
+    comment = capture_insert(
+        "ticket_commented",
+        payload={
+            "comment_id": "NEW.id",
+            **names_of_ticket("NEW.ticket_id"),
+            "author": display_name("NEW.author_id"),
+            "text": f"left(NEW.text, {COMMENT_CHARACTERS})",
+            "written_at": utc("NEW.written_at"),
+        },
+        **place_of_ticket("NEW.ticket_id"),
+    )
+    comment.condition = pgtrigger.Condition("NEW.status = ''")
+    return comment

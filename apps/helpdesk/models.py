@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 
 import apps.helpdesk.incidents.models  # noqa: F401  (its tables are this app's)
 from apps.helpdesk.acknowledgement_events import acknowledgement_triggers, ticket_side_triggers
-from apps.helpdesk.events import ticket_triggers
+from apps.helpdesk.events import comment_trigger, ticket_triggers
 from apps.helpdesk.status import Priority, Status
 from apps.helpdesk.versioning import Versioned, version_trigger
 from apps.tenancy.models import Site, Tenant
@@ -74,17 +74,30 @@ class Ticket(Versioned, Captured):
         return f"tenant:{self.tenant_id}"
 
 
-class TicketNote(models.Model):
-    """What somebody wrote when they changed a ticket's status."""
+class TicketNote(Captured):
+    """What somebody wrote on a ticket: with a change of its status, or as a comment by itself."""
 
     ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="notes")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
-    status = models.CharField(max_length=16, choices=Status, help_text="The status it went with.")
+    status = models.CharField(
+        max_length=16,
+        choices=Status,
+        default="",
+        db_default="",
+        blank=True,
+        help_text="The status it went with; empty: a comment.",
+    )
     text = models.TextField(max_length=2_000)
     written_at = models.DateTimeField(db_default=Now(), editable=False)
 
+    class Meta:
+        triggers = [comment_trigger()]
+
     def __str__(self) -> str:
-        return f"{self.status}: {self.text}"[:80]
+        return f"{self.status or 'comment'}: {self.text}"[:80]
+
+    def outbox_stream(self) -> str:
+        return self.ticket.outbox_stream()
 
 
 class Acknowledgement(Captured):

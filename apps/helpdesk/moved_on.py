@@ -10,7 +10,7 @@ from apps.helpdesk.rows import utc
 from outbox.log import LogRow
 
 _OF_A_STATE = frozenset({"ticket_created", "ticket_edited", "ticket_updated", "ticket_moved"})
-_OF_ATTENTION = frozenset({"ticket_acknowledged", "ticket_unacknowledged"})
+_OF_ATTENTION = frozenset({"ticket_acknowledged", "ticket_unacknowledged", "ticket_commented"})
 
 
 def moved_on(rows: Sequence[LogRow]) -> Mapping[UUID, str]:
@@ -45,6 +45,8 @@ def _state(row: LogRow, version: int, acknowledged_at: datetime | None) -> str |
 
 
 def _attention(row: LogRow, version: int, acknowledged_at: datetime | None) -> str | None:
+    if row.type == "ticket_commented":
+        return None
     if row.type == "ticket_unacknowledged":
         return None if acknowledged_at is None else "the ticket has been acknowledged since"
     if acknowledged_at is None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 TITLE_CHARACTERS = 60
-TIMES = ("updated_at", "acknowledged_at", "created_at", "detected_at", "sent_at")
+TIMES = ("updated_at", "acknowledged_at", "written_at", "created_at", "detected_at", "sent_at")
 
 
 def line(frame: Mapping[str, Any]) -> str:
@@ -43,6 +43,8 @@ def _change(frame: Mapping[str, Any]) -> str:
             return f"acknowledged by {frame['acknowledged_by'] or 'somebody'}"
         case "ticket_unacknowledged":
             return "no longer acknowledged"
+        case "ticket_commented":
+            return f"{frame['author'] or 'somebody'}: {_title(frame['text'])}"
         case "finding_created":
             return f"{frame['severity']}: {_title(frame['title'])}"
         case "anomaly_detected":

@@ -42,6 +42,7 @@ KEYS: Mapping[str, frozenset[str]] = {
     "ticket_deleted": LEFT,
     "ticket_acknowledged": PLACE | frozenset(ACKNOWLEDGED),
     "ticket_unacknowledged": PLACE,
+    "ticket_commented": PLACE | {"comment_id", "author", "text", "written_at"},
     "finding_created": frozenset(
         {"finding_id", "title", "severity", "site_id", "site_name", "status", "created_at"}
     ),
@@ -83,6 +84,8 @@ class Board:
         ticket_id = frame["ticket_id"]
         if frame["type"] == "ticket_acknowledged":
             self.acknowledged[ticket_id] = (frame["acknowledged_by"], frame["acknowledged_at"])
+            return
+        if frame["type"] == "ticket_commented":
             return
         if frame["type"] == "ticket_unacknowledged":
             self.acknowledged.pop(ticket_id, None)

@@ -122,6 +122,9 @@ class History:
     def unacknowledge(self, ticket: int, value: int) -> None:
         actions.unacknowledge(ticket_id=ticket)
 
+    def comment(self, ticket: int, value: int) -> None:
+        actions.comment(ticket_id=ticket, text=self.text(value), actor=self.assignee(value))
+
     def undo(self, ticket: int, value: int) -> None:
         """A savepoint that is rolled back within what stays."""
         try:
@@ -163,7 +166,7 @@ class History:
 ALONE = ("create", "find", "detect")  # what is no change of a ticket that exists
 CHANGES = (
     *("status", "act", "edit", "assign", "move", "all_at_once", "save", "bulk", "raw", "undo"),
-    *("acknowledge", "unacknowledge", "delete"),
+    *("acknowledge", "unacknowledge", "comment", "delete"),
 )
 OFTEN = (*CHANGES[:-1], *CHANGES, *("create",) * 4, "find", "detect")  # half as many deletions
 

@@ -51,6 +51,14 @@ class TestBodies:
         assert captured() == []
         assert Ticket.objects.count() == 1
 
+    @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+    def test_with_a_comment_that_cannot_be_kept(self, operator, ticket, text, captured):
+        captured()
+
+        refused(send(operator, "POST", f"/api/v1/tickets/{ticket.pk}/comments/", {"text": text}))
+
+        assert captured() == []
+
     @pytest.mark.parametrize("site_id", IDS, ids=repr)
     def test_with_ids_that_cannot_be(self, operator, site_id):
         body = {"site_id": site_id, "description": "x"}

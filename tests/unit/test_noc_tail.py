@@ -17,6 +17,7 @@ class TestLine:
             ("ticket_deleted", ["SITE001#42", "deleted", "@ 10"]),
             ("ticket_acknowledged", ["SITE001#42", "acknowledged by John Doe"]),
             ("ticket_unacknowledged", ["no longer acknowledged", "@ Downtown Office"]),
+            ("ticket_commented", ["SITE001#42", "John Doe: Carrier was called."]),
             ("finding_created", ["finding 4", "HIGH: Backup missing"]),
             ("anomaly_detected", ["anomaly 5", "CRITICAL: packet_loss 0.25 instead of 0"]),
             ("canary", ["2025-11-02T10:30:00Z", "canary 6", "a test of the way here"]),

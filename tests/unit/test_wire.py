@@ -40,6 +40,16 @@ PAYLOADS: dict[str, dict[str, Any]] = {
         "site_id": 10,
         "site_name": "Downtown Office",
     },
+    "ticket_commented": {
+        "comment_id": 8,
+        "ticket_id": 12345,
+        "ticket_no": "SITE001#42",
+        "site_id": 10,
+        "site_name": "Downtown Office",
+        "author": "John Doe",
+        "text": "Carrier was called.",
+        "written_at": "2025-11-02T10:30:00Z",
+    },
     "finding_created": {
         "finding_id": 4,
         "title": "Backup missing",

@@ -5,7 +5,7 @@ The events are not written here. They are captured by the triggers of the row, s
 which does not come this way is on the board all the same.
 """
 
-from apps.helpdesk.actions.attention import acknowledge, unacknowledge
+from apps.helpdesk.actions.attention import acknowledge, comment, unacknowledge
 from apps.helpdesk.actions.tickets import (
     UNCHANGED,
     Unchanged,
@@ -24,6 +24,7 @@ __all__ = [
     "acknowledge",
     "add_ticket",
     "change_status",
+    "comment",
     "create_ticket",
     "delete_ticket",
     "edit_ticket",

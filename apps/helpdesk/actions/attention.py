@@ -1,9 +1,9 @@
-"""Saying that a ticket was seen; it does not raise the ticket's version."""
+"""Saying that a ticket was seen, and commenting on it; neither raises the ticket's version."""
 
 from django.contrib.auth.models import User
 
 from apps.helpdesk.actions.locking import by, locked, logger
-from apps.helpdesk.models import Acknowledgement, Ticket
+from apps.helpdesk.models import Acknowledgement, Ticket, TicketNote
 
 
 def acknowledge(
@@ -38,3 +38,18 @@ def unacknowledge(
     if deleted:
         logger.info("Ticket %s unacknowledged", ticket.pk)
     return ticket
+
+
+def comment(
+    *, ticket_id: int, text: str, actor: User | None = None, expected_version: int | None = None
+) -> TicketNote:
+    """
+    Write ``text``, at most 2,000 characters, on the ticket.
+
+    Raises:
+        StaleVersion, UnknownTicket: as for ``change_status``.
+    """
+    with by(actor), locked(ticket_id, expected_version) as ticket:
+        note = TicketNote.objects.create(ticket=ticket, author=actor, text=text)
+    logger.info("Ticket %s commented", ticket.pk)
+    return note

@@ -53,6 +53,14 @@ FIELDS: dict[str, dict[str, Kinds]] = {
         "acknowledged_at": _str,
     },
     "ticket_unacknowledged": {**_NAME, **_SITE},
+    "ticket_commented": {
+        "comment_id": _int,
+        **_NAME,
+        **_SITE,
+        "author": _str_or_null,
+        "text": _str,
+        "written_at": _str,
+    },
     "finding_created": {
         "finding_id": _int,
         "title": _str,
