@@ -11,6 +11,7 @@ from apps.helpdesk import attention_api as attention
 from apps.noc import api as noc
 from apps.noc import sightings_api as sightings
 from apps.noc.failures import dead_letters_api, replays_api
+from apps.noc.figures import api as figures
 from apps.noc.receipts import api as receipts
 from apps.tenancy import api as tenancy
 from apps.tenancy.http.problems import CONTENT_TYPE, members
@@ -38,6 +39,7 @@ urlpatterns: list[URLPattern] = [
     path("noc/events/<int:seq>/receipts/", receipts.ReceiptsView.as_view()),
     path("noc/findings/", sightings.FindingsView.as_view()),
     path("noc/anomalies/", sightings.AnomaliesView.as_view()),
+    path("noc/stats/", figures.FiguresView.as_view()),
     path("noc/dead-letters/", dead_letters_api.DeadLettersView.as_view()),
     path("noc/dead-letters/<int:letter_id>/", dead_letters_api.DeadLetterView.as_view()),
     path("noc/replays/", replays_api.ReplaysView.as_view()),

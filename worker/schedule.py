@@ -10,6 +10,7 @@ SCHEDULE: dict[str, tuple[str, int, str, int]] = {
     "Outbox: sweep the lanes": ("outbox.sweep", 2, "seconds", 2),
     "Outbox: verify the log": ("outbox.verify_log", 60, "seconds", 60),
     "NOC: canary": ("noc.canary", 60, "seconds", 50),
+    "NOC: figures of the charts": ("noc.roll_up", 15, "seconds", 15),
     "Outbox: maintain the partitions": ("outbox.maintain_partitions", 1, "hours", 600),
     "Outbox: forget what is old": ("outbox.forget", 1, "hours", 600),
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from apps.noc.figures import forgetting, rollup, samples
 from apps.noc.health import beats, canary
 from apps.noc.receipts import store
 from apps.tenancy import sessions
@@ -19,6 +20,7 @@ from worker.app import app
 
 logger = logging.getLogger("worker.tasks")
 
+ROLL_UP_SECONDS = 10  # of the 15 between two runs
 FORGET_SECONDS = 30  # what is left over is for the next run
 DRAIN_SECONDS = 20  # a longer backlog goes on in the next task, so that lanes share the workers
 
@@ -69,6 +71,13 @@ def send_canary() -> None:
     canary.run()
 
 
+@app.task(name="noc.roll_up", ignore_result=True, expires=15)
+def roll_up() -> None:
+    """Bring the figures of the charts up to date. Safe to repeat: each counts and samples once."""
+    samples.take()
+    rollup.count(deadline=monotonic() + ROLL_UP_SECONDS)
+
+
 @app.task(name="outbox.maintain_partitions", ignore_result=True, expires=600)
 def maintain_partitions() -> None:
     """Make the log's partitions ahead. Safe to repeat."""
@@ -83,6 +92,7 @@ def forget() -> None:
     forgotten = {
         "failures": retention.forget_failures(now=now, deadline=deadline),
         "receipts": retention.in_batches(partial(store.forget, before=before), deadline=deadline),
+        "figures": retention.in_batches(partial(forgetting.forget, now=now), deadline=deadline),
         "sessions": retention.in_batches(sessions.forget_expired, deadline=deadline),
         "kept_answers": retention.in_batches(once.forget, deadline=deadline),
         "throttles": retention.in_batches(throttles.forget, deadline=deadline),

@@ -156,5 +156,12 @@ class Anomaly(Sighting):
 
 
 from apps.noc.feed.models import FeedLease, FeedProcess  # noqa: E402, F401 - Django finds them here
+from apps.noc.figures.models import (  # noqa: E402, F401 - Django finds them here
+    DeliveryCount,
+    EventCount,
+    EventCursor,
+    OpenSample,
+    SampleRun,
+)
 from apps.noc.health.models import Canary  # noqa: E402, F401 - Django finds it here
 from apps.noc.receipts.models import FeedSession  # noqa: E402, F401 - Django finds it here

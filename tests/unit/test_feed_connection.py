@@ -21,6 +21,7 @@ from apps.noc.feed.pages import PAGE_EVENTS, Pages
 from apps.noc.feed.parts import Parts
 from apps.noc.feed.ring import Budget
 from apps.noc.feed.stream import Stream
+from apps.noc.figures.delays import Delays
 from apps.noc.receipts.store import Part
 from tests.unit.feed_log import OTHER_EPOCH, SET_EPOCH, STREAM, record, recorded, run, settle, write
 
@@ -60,6 +61,7 @@ class Watched:
                 grant=grant(sites),
                 changed=lambda part: self.parts.update({part.part: part}),
             ),
+            delays=Delays(),
         )
         stream.connections.add(self.connection)
 

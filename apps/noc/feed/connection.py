@@ -26,6 +26,7 @@ from apps.noc.feed.pages import Pages, Trimmed
 from apps.noc.feed.parts import Parts
 from apps.noc.feed.stream import Stream
 from apps.noc.feed.wire import Event
+from apps.noc.figures.delays import Delays
 from outbox import log
 
 logger = logging.getLogger(__name__)
@@ -50,11 +51,13 @@ class Connection:
         pages: Pages,
         outlet: Outlet,
         parts: Parts,
+        delays: Delays,
     ) -> None:
         self.session = session
         self.grant = grant
         self.stream = stream
         self.parts = parts
+        self._delays = delays
         self._pages = pages
         self._outlet = outlet
         self._cursor = Cursor("", grant.sites)
@@ -245,6 +248,7 @@ class Connection:
         """Send the next events, as many as are handed over at once."""
         cursor, ring = self._cursor, self.stream.ring
         events: Sequence[Event] | None = ring.after(cursor.position, BATCH_EVENTS)
+        from_ring = events is not None
         if events is None:
             try:
                 events = await self._pages.after(self.stream.name, cursor.position)
@@ -270,7 +274,10 @@ class Connection:
             await self._hand_over(frames)
             metrics.SENT.count(sent)
             if sent[0].seq > self._live_after:
-                metrics.DELIVERY.observe(sent, time.time())
+                now = time.time()
+                metrics.DELIVERY.observe(sent, now)
+                if from_ring:  # who reads pages is catching up
+                    self._delays.observe(self.grant.tenant_id, sent, now)
         self.parts.sent(cursor.position)
         if cursor.position < ring.head:
             await asyncio.sleep(0)  # the others' turn

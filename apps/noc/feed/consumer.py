@@ -114,6 +114,7 @@ async def _feed(
         pages=hub.pages,
         outlet=outlet_of(scope, send),
         parts=parts,
+        delays=hub.delays,
     )
     hub.add(connection)
     if hub.reviews.noticed != noticed:

@@ -1,5 +1,5 @@
 """
-Everything that the sockets of one process share: streams, layer, polls, reviews, receipts.
+Everything that the sockets of one process share: streams, layer, polls, reviews, what is written.
 
 There is one hub per event loop. It starts with the first socket, so it needs no lifespan events and
 works under any ASGI server, and its tasks end when the last tenant has been left.
@@ -31,6 +31,7 @@ from apps.noc.feed.reviews import ACCESS_GROUP, ACCESS_STREAM, Reviews
 from apps.noc.feed.ring import Budget
 from apps.noc.feed.stream import Stream
 from apps.noc.feed.wire import event_of_message, stream_of
+from apps.noc.figures.delays import Delays
 from outbox import log
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Hub:
         self.admission: Batch[Credentials, Grant | None] = Batch(admission.admit_all)
         self.places = Places(self.process)
         self.receipts = Receipts()
+        self.delays = Delays()
         self.reviews = Reviews()
         self.draining = False
         self._emptied = asyncio.Event()
@@ -153,7 +155,15 @@ class Hub:
 
     def _start(self) -> None:
         if not self._tasks and not self.draining:
-            loops = (self._layer.run, self._poll, self._tick, self._review, self._beat, self._write)
+            loops = (
+                self._layer.run,
+                self._poll,
+                self._tick,
+                self._review,
+                self._beat,
+                self._write_receipts,
+                self._write_delays,
+            )
             self._tasks = [asyncio.create_task(_kept_up(loop)) for loop in loops]
 
     def _stop(self) -> None:
@@ -245,13 +255,19 @@ class Hub:
                 if connection.session in lost:
                     connection.end(Bye(LIMIT, "others of this user took its place"))
 
-    async def _write(self) -> None:
+    async def _write_receipts(self) -> None:
         while True:
             await asyncio.sleep(self.receipts.EVERY_SECONDS)
-            await self._write_down()
+            await _quietly("What the sockets were sent", self.receipts.write)
+
+    async def _write_delays(self) -> None:
+        while True:
+            await asyncio.sleep(self.delays.EVERY_SECONDS)
+            await _quietly("How long deliveries took", self.delays.write)
 
     async def _write_down(self) -> None:
         await _quietly("What the sockets were sent", self.receipts.write)
+        await _quietly("How long deliveries took", self.delays.write)
 
 
 async def _kept_up(loop: Callable[[], Awaitable[None]]) -> None:
