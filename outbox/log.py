@@ -1,7 +1,7 @@
 """Reading the event log: slices by sequence number, and heads."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -50,6 +50,55 @@ def read(stream: str, after: int, limit: int, *, using: str = "default") -> list
     with connections[using].cursor() as cursor:
         cursor.execute(sql.READ_LOG, {"stream": stream, "after": after, "limit": limit})
         return [LogRow(*row) for row in decoded(cursor.fetchall())]
+
+
+def read_subject(
+    stream: str,
+    subject: str,
+    *,
+    since: datetime,
+    before: int,
+    limit: int,
+    without: Collection[str] = (),
+    using: str = "default",
+) -> list[LogRow]:
+    """
+    Return at most ``limit`` rows of a subject with ``seq`` < ``before``, newest first.
+
+    ``since``: when the subject began; what was recorded earlier is not looked for. ``without``:
+    types that are passed over.
+    """
+    params = {
+        "stream": stream,
+        "subject": subject,
+        "since": since,
+        "before": before,
+        "limit": limit,
+        "without": list(without),
+    }
+    with connections[using].cursor() as cursor:
+        cursor.execute(sql.READ_SUBJECT, params)
+        return [LogRow(*row) for row in decoded(cursor.fetchall())]
+
+
+def last_change(
+    stream: str,
+    subject: str,
+    *,
+    since: datetime,
+    without: Collection[str] = (),
+    using: str = "default",
+) -> tuple[str | None, datetime] | None:
+    """
+    Return the actor and the time of the newest event of a subject, recorded or not; in one query.
+
+    None when there is none; the actor is None when it is not known. Replays do not count.
+    """
+    params = {"stream": stream, "subject": subject, "since": since, "without": list(without)}
+    with connections[using].cursor() as cursor:
+        cursor.execute(sql.LAST_OF_SUBJECT, params)
+        found: tuple[str | None, datetime] | None = cursor.fetchone()
+    return found
 
 
 def head(stream: str, *, using: str = "default") -> Head:

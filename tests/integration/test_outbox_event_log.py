@@ -73,6 +73,14 @@ class TestAppendOnly:
 
 
 class TestPartitions:
+    def test_of_a_new_day_are_read_by_subject(self, bench, far_partition):
+        assert bench.all(
+            "SELECT i.inhparent::regclass::text FROM pg_inherits i"
+            " JOIN pg_index x ON x.indexrelid = i.inhrelid"
+            " WHERE x.indrelid = %s::regclass AND NOT x.indisprimary",
+            far_partition,
+        ) == [("event_log_by_subject",)]
+
     def test_exist_ahead_and_making_them_again_does_nothing(self, outbox):
         now = timezone.now()
         partitions.ensure_ahead(now=now)
