@@ -1,7 +1,5 @@
 """Tickets under /api/v1/tickets/: read in scope, written through the actions."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -13,13 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.helpdesk import actions
-from apps.helpdesk.errors import (
-    HoldNeedsReason,
-    IllegalTransition,
-    StaleVersion,
-    UnknownTicket,
-    WrongTenant,
-)
+from apps.helpdesk.conflicts import problems
 from apps.helpdesk.etag import etag, expected_version
 from apps.helpdesk.models import Ticket
 from apps.helpdesk.rows import FullTicketRow, TicketRow, row, values
@@ -90,13 +82,12 @@ class TicketsView(ScopedView):
     def post(self, request: Request) -> Response:
         """Open a ticket at a site in scope. Its number is the next one of the site."""
         given = checked(NewTicket, request)
-        with problems():
-            ticket = actions.create_ticket(
-                site=site_in_scope(self.access, given["site_id"]),
-                description=given["description"],
-                priority=given["priority"],
-                actor=self.caller,
-            )
+        ticket = actions.create_ticket(
+            site=site_in_scope(self.access, given["site_id"]),
+            description=given["description"],
+            priority=given["priority"],
+            actor=self.caller,
+        )
         return answer(self.access, ticket.pk, status=201)
 
 
@@ -117,7 +108,7 @@ class TicketView(ScopedView):
             given["site"] = site_in_scope(self.access, given.pop("site_id"))
         if "assigned_to_id" in given:
             given["assigned_to"] = member(self.access, given.pop("assigned_to_id"))
-        with problems():
+        with problems(self.access, ticket_id):
             actions.edit_ticket(
                 ticket_id=ticket_id, actor=self.caller, expected_version=expected, **given
             )
@@ -132,7 +123,7 @@ class TicketStatusView(ScopedView):
         require(self.access, ticket_id)
         expected = expected_version(request.headers.get("If-Match"))
         given = checked(StatusChange, request)
-        with problems():
+        with problems(self.access, ticket_id):
             actions.change_status(
                 ticket_id=ticket_id,
                 to=given["status"],
@@ -193,18 +184,3 @@ def member(access: Access, user_id: int | None) -> User | None:
     if user is None:
         raise not_found(f"user {user_id}")
     return user
-
-
-@contextmanager
-def problems() -> Iterator[None]:
-    """Turn what the actions raise into the problem that the caller reads."""
-    try:
-        yield
-    except StaleVersion as error:
-        raise Problem(412, str(error), present_version=error.present) from error
-    except IllegalTransition as error:
-        raise Problem(409, str(error), allowed=sorted(error.allowed)) from error
-    except (HoldNeedsReason, WrongTenant) as error:
-        raise Problem(400, str(error)) from error
-    except UnknownTicket as error:
-        raise not_found(f"ticket {error.ticket_id}") from error

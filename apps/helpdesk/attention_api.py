@@ -8,7 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.helpdesk import actions
-from apps.helpdesk.api import answer, checked, problems, require
+from apps.helpdesk.api import answer, checked, require
+from apps.helpdesk.conflicts import problems
 from apps.helpdesk.models import TicketNote
 from apps.helpdesk.rows import FullTicketRow, display_name, utc
 from apps.tenancy.http.bodies import Known
@@ -28,14 +29,14 @@ class AcknowledgeView(ScopedView):
     def post(self, request: Request, ticket_id: int) -> Response:
         require(self.access, ticket_id)
         checked(Known, request)
-        with problems():
+        with problems(self.access, ticket_id):
             actions.acknowledge(ticket_id=ticket_id, actor=self.caller)
         return answer(self.access, ticket_id, acknowledgement=True)
 
     @extend_schema(responses=FullTicketRow)
     def delete(self, request: Request, ticket_id: int) -> Response:
         require(self.access, ticket_id)
-        with problems():
+        with problems(self.access, ticket_id):
             actions.unacknowledge(ticket_id=ticket_id, actor=self.caller)
         return answer(self.access, ticket_id, acknowledgement=True)
 
@@ -71,7 +72,7 @@ class CommentsView(ScopedView):
     def post(self, request: Request, ticket_id: int) -> Response:
         require(self.access, ticket_id)
         given = checked(NewComment, request)
-        with problems():
+        with problems(self.access, ticket_id):
             note = actions.comment(ticket_id=ticket_id, text=given["text"], actor=self.caller)
         return Response(comment_row(note), status=201)
 

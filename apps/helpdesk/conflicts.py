@@ -1,0 +1,59 @@
+"""What the actions refuse, as the problem that the caller reads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from apps.helpdesk.errors import (
+    HoldNeedsReason,
+    IllegalTransition,
+    StaleVersion,
+    UnknownTicket,
+    WrongTenant,
+)
+from apps.helpdesk.models import Ticket
+from apps.helpdesk.rows import row, utc, values
+from apps.tenancy.access import Access
+from apps.tenancy.actors import names_of
+from apps.tenancy.http.problems import Problem, not_found
+from outbox import log
+
+BESIDE_THE_ROW = ("ticket_acknowledged", "ticket_unacknowledged", "ticket_commented")
+SLACK = timedelta(hours=1)  # between the clocks of a ticket and of the log
+
+
+@contextmanager
+def problems(access: Access, ticket_id: int) -> Iterator[None]:
+    """Turn what the actions raise into its problem; a conflict shows what the ticket is now."""
+    try:
+        yield
+    except StaleVersion as error:
+        raise Problem(412, str(error), **present(access, ticket_id)) from error
+    except IllegalTransition as error:
+        allowed = sorted(error.allowed)
+        raise Problem(409, str(error), allowed=allowed, **present(access, ticket_id)) from error
+    except (HoldNeedsReason, WrongTenant) as error:
+        raise Problem(400, str(error)) from error
+    except UnknownTicket as error:
+        raise not_found(f"ticket {error.ticket_id}") from error
+
+
+def present(access: Access, ticket_id: int) -> dict[str, Any]:
+    """Return what the ticket is now, who made it so, and when; raise the 404 if it has gone."""
+    tickets = Ticket.objects.filter(access.within(), pk=ticket_id)
+    found = values(tickets, acknowledgement=True).first()
+    if found is None:
+        raise not_found(f"ticket {ticket_id}")
+    actor, changed_at = log.last_change(
+        f"tenant:{access.tenant_id}",
+        f"ticket:{ticket_id}",
+        since=found["created_at"] - SLACK,
+        without=BESIDE_THE_ROW,
+    ) or (None, None)
+    return {
+        "present_version": found["version"],
+        "changed_by": names_of([actor], tenant_id=access.tenant_id).get(actor),
+        "changed_at": None if changed_at is None else utc(changed_at),
+        "ticket": row(found),
+    }
