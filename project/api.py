@@ -8,12 +8,14 @@ from rest_framework.permissions import AllowAny
 
 from apps.helpdesk import api as helpdesk
 from apps.helpdesk import attention_api as attention
+from apps.helpdesk import counts_api as counts
 from apps.noc import api as noc
 from apps.noc import sightings_api as sightings
 from apps.noc.failures import dead_letters_api, replays_api
 from apps.noc.figures import api as figures
 from apps.noc.receipts import api as receipts
 from apps.tenancy import api as tenancy
+from apps.tenancy import directory_api as directory
 from apps.tenancy.http.problems import CONTENT_TYPE, members
 
 
@@ -28,7 +30,10 @@ urlpatterns: list[URLPattern] = [
     path("auth/token/", tenancy.TokenView.as_view()),
     path("auth/ws-ticket/", tenancy.WsTicketView.as_view()),
     path("auth/me/", tenancy.MeView.as_view()),
+    path("members/", directory.MembersView.as_view()),
+    path("sites/", directory.SitesView.as_view()),
     path("tickets/", helpdesk.TicketsView.as_view()),
+    path("tickets/counts/", counts.CountsView.as_view()),
     path("tickets/<int:ticket_id>/", helpdesk.TicketView.as_view()),
     path("tickets/<int:ticket_id>/status/", helpdesk.TicketStatusView.as_view()),
     path("tickets/<int:ticket_id>/acknowledge/", attention.AcknowledgeView.as_view()),

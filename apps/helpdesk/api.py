@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from apps.helpdesk import actions
 from apps.helpdesk.conflicts import problems
 from apps.helpdesk.etag import etag, expected_version
+from apps.helpdesk.filters import TicketFilter, filtered
 from apps.helpdesk.models import Ticket
 from apps.helpdesk.rows import FullTicketRow, TicketRow, row, values
 from apps.helpdesk.status import Priority, Status
@@ -33,11 +34,8 @@ INCLUDE = OpenApiParameter(
 )
 
 
-class TicketQuery(PageQuery):
+class TicketQuery(TicketFilter, PageQuery):
     include = serializers.ChoiceField(choices=[ACKNOWLEDGEMENT], required=False)
-    status = serializers.MultipleChoiceField(choices=Status.choices, required=False)
-    priority = serializers.MultipleChoiceField(choices=Priority.choices, required=False)
-    site = serializers.ListField(child=Id(), required=False, help_text="site ids")
 
 
 class NewTicket(Known):
@@ -68,10 +66,7 @@ class TicketsView(ScopedView):
     )
     def get(self, request: Request) -> Response:
         asked = query(TicketQuery, request)
-        tickets = visible(self.access)
-        for name, column in (("status", "status"), ("priority", "priority"), ("site", "site_id")):
-            if asked.get(name):
-                tickets = tickets.filter(**{f"{column}__in": sorted(asked[name])})
+        tickets = filtered(visible(self.access), asked)
         pages = NewestFirst()
         page = pages.paginate_queryset(
             values(tickets, acknowledgement=with_acknowledgement(request)), request, view=self

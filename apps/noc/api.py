@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-from django.db import connection, transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -11,6 +10,7 @@ from rest_framework.response import Response
 
 from apps.helpdesk import rows
 from apps.helpdesk.api import INCLUDE, visible, with_acknowledgement
+from apps.helpdesk.counts import one_moment
 from apps.helpdesk.events import DESCRIPTION_CHARACTERS
 from apps.helpdesk.status import OPEN
 from apps.noc.feed.cursor import Cursor, reset_reason
@@ -50,9 +50,7 @@ class SnapshotView(ScopedView):
     @extend_schema(parameters=[INCLUDE], responses=Snapshot)
     def get(self, request: Request) -> Response:
         acknowledgement = with_acknowledgement(request)
-        with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        with one_moment():
             head = log.head(stream_of(self.access))
             open_tickets = visible(self.access).filter(status__in=OPEN).order_by("id")
             tickets = list(rows.rows(open_tickets, acknowledgement=acknowledgement))

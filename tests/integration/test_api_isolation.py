@@ -29,6 +29,9 @@ BODY_IDS = [
 LISTS = [
     "/api/v1/tickets/",
     "/api/v1/tickets/?include=acknowledgement",
+    "/api/v1/tickets/counts/",
+    "/api/v1/members/",
+    "/api/v1/sites/",
     "/api/v1/noc/snapshot/",
     "/api/v1/noc/snapshot/?include=acknowledgement",
     "/api/v1/noc/events/",
