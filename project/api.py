@@ -8,6 +8,7 @@ from rest_framework.permissions import AllowAny
 
 from apps.helpdesk import api as helpdesk
 from apps.helpdesk import attention_api as attention
+from apps.helpdesk import bulk_api as bulk
 from apps.helpdesk import counts_api as counts
 from apps.noc import api as noc
 from apps.noc import sightings_api as sightings
@@ -33,6 +34,7 @@ urlpatterns: list[URLPattern] = [
     path("members/", directory.MembersView.as_view()),
     path("sites/", directory.SitesView.as_view()),
     path("tickets/", helpdesk.TicketsView.as_view()),
+    path("tickets/bulk/", bulk.BulkView.as_view()),
     path("tickets/counts/", counts.CountsView.as_view()),
     path("tickets/<int:ticket_id>/", helpdesk.TicketView.as_view()),
     path("tickets/<int:ticket_id>/status/", helpdesk.TicketStatusView.as_view()),
