@@ -15,6 +15,7 @@ from apps.noc import sightings_api as sightings
 from apps.noc.failures import dead_letters_api, replays_api
 from apps.noc.figures import api as figures
 from apps.noc.receipts import api as receipts
+from apps.noc.saved_views import api as saved_views
 from apps.tenancy import api as tenancy
 from apps.tenancy import directory_api as directory
 from apps.tenancy.http.problems import CONTENT_TYPE, members
@@ -47,6 +48,8 @@ urlpatterns: list[URLPattern] = [
     path("noc/findings/", sightings.FindingsView.as_view()),
     path("noc/anomalies/", sightings.AnomaliesView.as_view()),
     path("noc/stats/", figures.FiguresView.as_view()),
+    path("noc/views/", saved_views.SavedViewsView.as_view()),
+    path("noc/views/<int:view_id>/", saved_views.SavedViewView.as_view()),
     path("noc/dead-letters/", dead_letters_api.DeadLettersView.as_view()),
     path("noc/dead-letters/<int:letter_id>/", dead_letters_api.DeadLetterView.as_view()),
     path("noc/replays/", replays_api.ReplaysView.as_view()),

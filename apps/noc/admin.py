@@ -11,6 +11,7 @@ from apps.noc.failures import admin as failures_admin  # noqa: F401 - registers 
 from apps.noc.health.models import Canary
 from apps.noc.models import Anomaly, Finding, Sighting
 from apps.noc.receipts.admin import FeedSessionAdmin  # noqa: F401 - registers itself
+from apps.noc.saved_views.admin import SavedViewAdmin  # noqa: F401 - registers itself
 from apps.tenancy.history_admin import HistoryAdmin
 from apps.tenancy.scoped_admin import ScopedAdmin, SiteFilter, access_to_admin, is_superuser
 

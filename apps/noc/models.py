@@ -165,3 +165,4 @@ from apps.noc.figures.models import (  # noqa: E402, F401 - Django finds them he
 )
 from apps.noc.health.models import Canary  # noqa: E402, F401 - Django finds it here
 from apps.noc.receipts.models import FeedSession  # noqa: E402, F401 - Django finds it here
+from apps.noc.saved_views.models import SavedView  # noqa: E402, F401 - Django finds it here

@@ -24,7 +24,7 @@ ALTER TABLE noc_deliverycount SET (fillfactor = 70);
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("noc", "0005_canary"),
+        ("noc", "0006_saved_view"),
         ("tenancy", "0004_access_changed"),
     ]
 

@@ -55,7 +55,7 @@ STAFF_MAY = {
                 "change_membership"},
     "helpdesk": {"view_ticket", "add_ticket", "change_ticket", "delete_ticket", "view_ticketnote"},
     "noc": {"view_finding", "add_finding", "change_finding", "view_anomaly", "add_anomaly",
-            "view_feedsession"},
+            "view_feedsession", "view_savedview", "change_savedview", "delete_savedview"},
     "outbox": {"view_deadletter", "view_attempt", "view_replay", "replay_event"},
 }  # fmt: skip
 
