@@ -9,6 +9,7 @@ http = get_asgi_application()  # loads the apps; the imports below need them
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
+from apps.noc.feed.polls import long_polls  # noqa: E402
 from apps.noc.feed.routing import websocket_urlpatterns  # noqa: E402
 from outbox.conf import outbox_settings  # noqa: E402
 
@@ -17,4 +18,6 @@ outbox_settings().nudge  # noqa: B018
 
 # No AuthMiddlewareStack: it reads session and user in the one thread that all sockets of the
 # process share, so one slow query would hold every connect. apps.noc.feed.admission has its own.
-application = ProtocolTypeRouter({"http": http, "websocket": URLRouter(websocket_urlpatterns)})
+application = ProtocolTypeRouter(
+    {"http": long_polls(http), "websocket": URLRouter(websocket_urlpatterns)}
+)

@@ -164,6 +164,7 @@ OUTBOX = {
 # --- The feed: see apps/noc/feed/conf.py -------------------------------------------------------
 _feed = {
     "sockets_per_user": env.int,
+    "polls_per_user": env.int,
     "ring_bytes": env.int,
     "connects_per_second": env.float,
     "connect_burst": env.int,

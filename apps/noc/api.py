@@ -13,7 +13,9 @@ from apps.helpdesk.api import INCLUDE, visible, with_acknowledgement
 from apps.helpdesk.counts import one_moment
 from apps.helpdesk.events import DESCRIPTION_CHARACTERS
 from apps.helpdesk.status import OPEN
+from apps.noc.feed.conf import feed_settings
 from apps.noc.feed.cursor import Cursor, reset_reason
+from apps.noc.feed.polls import MOST_SECONDS, POLL, Place, TooManyPolls
 from apps.noc.feed.wire import event_of
 from apps.tenancy.access import Access
 from apps.tenancy.http.bodies import BIGGEST_ID, Known, Whole
@@ -64,7 +66,10 @@ class EventsQuery(Known):
     epoch = serializers.CharField(required=False, max_length=64)
     limit = Whole(min_value=1, max_value=MAX_LIMIT, default=100)
     wait = serializers.FloatField(
-        min_value=0, max_value=25, default=0, help_text="seconds; answered at once for now"
+        min_value=0,
+        max_value=MOST_SECONDS,
+        default=0,
+        help_text="seconds; with nothing to tell, it is answered when there is, or after these",
     )
 
 
@@ -101,6 +106,8 @@ class EventsView(ScopedView):
         cursor = Cursor(str(head.epoch), self.access.sites)
         cursor.place(asked["after_seq"], str(head.epoch))
         results = walk(stream, cursor, head=head.last_seq, limit=asked["limit"])
+        if asked["wait"] and not results and cursor.position == head.last_seq:
+            self._wait(request, cursor)
         return Response(
             {
                 "results": results,
@@ -109,6 +116,19 @@ class EventsView(ScopedView):
                 "position": cursor.position,
             }
         )
+
+    def _wait(self, request: Request, cursor: Cursor) -> None:
+        """Let the server wait, where it can: see Note [A poll waits outside of Django]."""
+        poll = getattr(request._request, "scope", {}).get(POLL)
+        if poll is None:
+            return
+        place = Place(self.access.tenant_id, cursor.epoch, cursor.position, cursor.sites)
+        try:
+            poll.wait(self.access.user_id, place)
+        except TooManyPolls as error:
+            most = feed_settings().polls_per_user
+            detail = f"{most} polls of you wait already: end one of them."
+            raise Problem(429, detail, wait=MOST_SECONDS) from error
 
 
 def walk(stream: str, cursor: Cursor, *, head: int, limit: int) -> list[dict[str, Any]]:

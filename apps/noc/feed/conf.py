@@ -13,6 +13,7 @@ from django.core.signals import setting_changed
 @dataclass(frozen=True, kw_only=True)
 class FeedSettings:
     sockets_per_user: int = 20  # over all web processes
+    polls_per_user: int = 20  # long polls, per process
     ring_bytes: int = 64 * 1024 * 1024  # of events kept in memory, per process
     connects_per_second: float = 500  # per process, sustained
     connect_burst: int = 2_000  # that may come at once
@@ -23,6 +24,7 @@ class FeedSettings:
     def __post_init__(self) -> None:
         for name, low in (
             ("sockets_per_user", 1),
+            ("polls_per_user", 1),
             ("ring_bytes", 1024 * 1024),
             ("connects_per_second", 0.1),
             ("connect_burst", 1),

@@ -109,6 +109,8 @@ class Hub:
         They are told different moments to come back, so that they do not meet at the next process.
         """
         self.draining = True
+        for stream in self._streams.values():
+            stream.wake_watchers()
         if not self.connections:
             self._emptied.set()
         seconds = self.settings.drain_seconds
@@ -225,7 +227,7 @@ class Hub:
             metrics.FEED_LAG.set(lag)
             for tenant_id, stream in list(self._streams.items()):
                 left = now - stream.empty_since
-                if not stream.connections and left > self.settings.linger_seconds:
+                if not stream.has_readers and left > self.settings.linger_seconds:
                     self._close(stream)
                     del self._streams[tenant_id]
                     self._layer.leave(f"noc_tenant_{tenant_id}")

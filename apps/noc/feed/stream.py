@@ -14,7 +14,8 @@ is dropped, and every socket is told so.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,8 @@ class Stream:
         self.name = name
         self.ring = Ring(budget)
         self.connections: set[Connection] = set()
-        self.empty_since = 0.0  # when its last socket left, by the loop's clock
+        self.empty_since = 0.0  # when its last reader left, by the loop's clock
+        self._watchers: set[asyncio.Event] = set()
         self.generation = 0  # rises when the log is replaced
         self.began: log.Head | None = None
         self.epoch = ""
@@ -90,6 +92,25 @@ class Stream:
         began = self.began
         return log.Head(began.epoch, self.ring.head, began.published_seq, began.min_seq)
 
+    @property
+    def has_readers(self) -> bool:
+        return bool(self.connections or self._watchers)
+
+    @contextmanager
+    def watched(self) -> Iterator[asyncio.Event]:
+        """Yield an event that is set whenever the ring moves, or the stream ends."""
+        moved = asyncio.Event()
+        self._watchers.add(moved)
+        try:
+            yield moved
+        finally:
+            self._watchers.discard(moved)
+            self.empty_since = asyncio.get_running_loop().time()
+
+    def wake_watchers(self) -> None:
+        for moved in self._watchers:
+            moved.set()
+
     def close(self) -> None:
         """Fill the ring no more. Who waits for the start is not disturbed."""
         self._closed = True
@@ -97,6 +118,7 @@ class Stream:
         if self._healing is not None:
             self._healing.cancel()
         self.ring.close()
+        self.wake_watchers()
 
     # --- what arrives -----------------------------------------------------------------------
 
@@ -265,6 +287,7 @@ class Stream:
     def _wake(self) -> None:
         for connection in self.connections:
             connection.wake()
+        self.wake_watchers()
 
 
 class Latest:
