@@ -68,7 +68,7 @@ def read_subject(
     ``since``: when the subject began; what was recorded earlier is not looked for. ``without``:
     types that are passed over.
     """
-    params = {
+    params: dict[str, Any] = {
         "stream": stream,
         "subject": subject,
         "since": since,
@@ -94,7 +94,12 @@ def last_change(
 
     None when there is none; the actor is None when it is not known. Replays do not count.
     """
-    params = {"stream": stream, "subject": subject, "since": since, "without": list(without)}
+    params: dict[str, Any] = {
+        "stream": stream,
+        "subject": subject,
+        "since": since,
+        "without": list(without),
+    }
     with connections[using].cursor() as cursor:
         cursor.execute(sql.LAST_OF_SUBJECT, params)
         found: tuple[str | None, datetime] | None = cursor.fetchone()

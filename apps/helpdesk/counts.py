@@ -30,7 +30,7 @@ class Group(NamedTuple):
     status: str
     priority: str
     unacknowledged: bool
-    count: int
+    number: int
 
 
 def counts(tickets: QuerySet[Ticket], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def _groups(tickets: QuerySet[Ticket]) -> list[Group]:
     found = (
         tickets.filter(status__in=OPEN)
         .values("site", "status", "priority", site_name=F("site__name"), unacknowledged=unseen)
-        .annotate(count=Count("id"))
+        .annotate(number=Count("id"))
         .order_by()
     )
     return [Group(**group) for group in found]
@@ -79,13 +79,13 @@ def _tests(given: Mapping[str, Any]) -> dict[str, Callable[[Group], bool]]:
 
 
 def _sum(groups: Any) -> int:
-    return sum(group.count for group in groups)
+    return sum(group.number for group in groups)
 
 
 def _by(name: str, values: Any, groups: list[Group]) -> dict[str, int]:
     found: Counter[str] = Counter()
     for group in groups:
-        found[getattr(group, name)] += group.count
+        found[getattr(group, name)] += group.number
     return {str(value): found[value] for value in values}
 
 
@@ -96,7 +96,7 @@ def _by_site(groups: list[Group], seen_or_not: list[Group]) -> list[dict[str, An
     for group in groups:
         of[group.site].append(group)
     for group in seen_or_not:
-        unseen[group.site] += group.count if group.unacknowledged else 0
+        unseen[group.site] += group.number if group.unacknowledged else 0
     return [
         {
             "site_id": site,
