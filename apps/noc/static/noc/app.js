@@ -1,9 +1,16 @@
 // The wiring of the page: the feed fills the store, and each part draws what it is about.
 
 import { startActivity } from "./activity.js";
+import { startClock } from "./clock.js";
+import { Directory } from "./directory.js";
+import { startFilters } from "./filters.js";
 import { startList } from "./list.js";
-import { PageState } from "./page.js";
+import { startMenus } from "./menus.js";
+import { PageState, part } from "./page.js";
+import { startSavedViews } from "./saved-views.js";
+import { startSightings } from "./sightings.js";
 import { startStateLine } from "./state-line.js";
+import { startViewsNav } from "./views-nav.js";
 
 /** @typedef {import("./noc-feed.js").EventDetail} EventDetail */
 /** @typedef {import("./noc-feed.js").Snapshot} Snapshot */
@@ -16,8 +23,14 @@ feed.addEventListener("snapshot", (/** @type {CustomEvent<Snapshot>} */ { detail
 feed.addEventListener("event", (/** @type {CustomEvent<EventDetail>} */ { detail }) => void store.apply(detail.frame));
 feed.addEventListener("problem", (/** @type {CustomEvent<ProblemDetail>} */ { detail }) => console.warn(detail.text, detail.cause));
 
+startMenus();
 startStateLine(page);
+startClock(page);
+startSavedViews(page, part("saved")); // first of the parts that show the filter: it may choose the default view
+startViewsNav(page);
+startFilters(page, new Directory(page.http));
 page.list = startList(page);
+startSightings(page);
 startActivity(page);
 
 page.knowMe().catch((error) => console.warn("who looks is not known:", error));

@@ -11,6 +11,11 @@ import { Times } from "./times.js";
 
 /** @typedef {{user: {id: number, name: string}, username: string, tenant: {id: number, name: string} | null, capabilities: string[], sites: "*" | number[], refused: string | null}} Me */
 /** @typedef {"list" | "sites" | "charts"} View */
+/** The saved view that the bare address means in this browser: pref `defaultView`. */
+export const NO_VIEW = { id: 0, query: "" };
+
+/** @typedef {(ids: readonly number[], anchor?: Element | null) => unknown} Deed */
+/** What is done to tickets; the keyboard and the side panel call it. @typedef {Record<"acknowledge" | "unacknowledge" | "assign" | "status" | "resolve" | "note", Deed>} Actions */
 /** @typedef {import("./order.js").Flood & {toggle: (group: string) => void}} Flood */
 
 /**
@@ -30,6 +35,8 @@ export class PageState extends EventTarget {
   flood = null;
   /** @type {import("./list.js").List | null} */
   list = null;
+  /** @type {Actions | null} */
+  actions = null;
 
   /**
    * @param {{address: URL, token?: string | null, wall?: boolean, fetchTicket?: (() => Promise<string>) | undefined}} options
@@ -47,6 +54,8 @@ export class PageState extends EventTarget {
     });
     this.filter = Filter.fromQuery(address.searchParams);
     this.view = viewOf(address);
+    this.opened = ticketOf(address);
+    globalThis.addEventListener?.("popstate", () => this.#restore(new URL(location.href)));
   }
 
   /** Whether the user may change tickets. */
@@ -55,14 +64,16 @@ export class PageState extends EventTarget {
   }
 
   /**
-   * Choose what is shown; the address follows, so that it can be kept, sent and reloaded.
+   * Choose what is shown; the address follows, so that it can be kept, sent and reloaded. Each choice is a step that
+   * the browser can go back; a run of typing is one.
    * @param {Partial<Filter>} changes
    * @param {View} [view]
+   * @param {{typing?: boolean}} [how]
    */
-  choose(changes, view = this.view) {
+  choose(changes, view = this.view, { typing = false } = {}) {
     this.filter = this.filter.with(changes);
     this.view = view;
-    history.replaceState(null, "", this.address());
+    this.#write({ replace: typing && history.state?.typing === true, typing });
     this.dispatchEvent(new Event("filter"));
   }
 
@@ -73,22 +84,48 @@ export class PageState extends EventTarget {
     return query;
   }
 
-  /** The address of what is shown. */
+  /** The address of what is shown, and of the ticket beside it. */
   address() {
     const query = this.query();
     if (this.wall) query.set("wall", "1");
+    if (this.opened !== null) query.set("ticket", String(this.opened));
+    // With a default view the bare address means that one, so what is not filtered needs a name of its own.
+    if (query.size === 0 && this.prefs.get("defaultView", NO_VIEW).id) query.set("view", "list");
     return query.size ? `?${query}` : location.pathname;
   }
 
-  /** Show what a query says: a saved view, or where the browser went back to. @param {URLSearchParams} query */
+  /** Show what a query says, as a saved view does. @param {URLSearchParams} query */
   go(query) {
     this.choose({ ...Filter.fromQuery(query) }, viewOf(new URL(`?${query}`, location.href)));
   }
 
-  /** @param {number | null} id  null: close the side panel */
+  /**
+   * Show a ticket beside the list. On a phone it covers the list, so there the browser goes back to that.
+   * @param {number | null} id  null: close the side panel
+   */
   open(id) {
+    const covers = this.opened === null && matchMedia("(max-width: 720px)").matches;
     this.opened = id;
     if (id !== null) this.selection.moveTo(id);
+    this.#write({ replace: !covers });
+    this.dispatchEvent(new Event("open"));
+  }
+
+  /** @param {{replace: boolean, typing?: boolean}} how */
+  #write({ replace, typing = false }) {
+    const address = this.address();
+    if (replace || new URL(address, location.href).href === location.href) history.replaceState({ typing }, "", address);
+    else history.pushState({ typing }, "", address);
+  }
+
+  /** Where the browser went back to, or on. @param {URL} address */
+  #restore(address) {
+    this.filter = Filter.fromQuery(address.searchParams);
+    this.view = viewOf(address);
+    this.dispatchEvent(new Event("filter"));
+    const opened = ticketOf(address);
+    if (opened === this.opened) return;
+    this.opened = opened;
     this.dispatchEvent(new Event("open"));
   }
 
@@ -116,6 +153,15 @@ export class PageState extends EventTarget {
 function viewOf(address) {
   const view = address.searchParams.get("view");
   return view === "sites" || view === "charts" ? view : "list";
+}
+
+/**
+ * @param {URL} address
+ * @returns {number | null}
+ */
+function ticketOf(address) {
+  const id = Number(address.searchParams.get("ticket"));
+  return Number.isSafeInteger(id) && id > 0 ? id : null;
 }
 
 /**

@@ -1,0 +1,202 @@
+// The list of findings or of anomalies, newest first, followed live. While somebody is at it, new ones wait.
+
+import { html, nothing, render } from "lit/html.js";
+import { repeat } from "lit/directives/repeat.js";
+import { number } from "./activity.js";
+import { levelMark } from "./marks.js";
+import { part } from "./page.js";
+import { PAGE, SightingPages } from "./sighting-pages.js";
+import { age } from "./times.js";
+
+/** @typedef {import("./page.js").PageState} PageState */
+/** @typedef {import("./filter.js").Filter} Filter */
+/** @typedef {import("./sighting-pages.js").Sighting} Sighting */
+/** @typedef {import("./noc-feed.js").EventFrame} EventFrame */
+
+const DRAW_MS = 250;
+const RESTART_MS = 2_000; // at most this often is the first page asked for by itself
+const RELEASE_MS = 600; // the pointer may slip off the list for this long
+const AGE_MS = 5_000;
+const SCROLLED_PX = 60;
+const PATH = { finding: "noc/findings/", anomaly: "noc/anomalies/" };
+const TYPE = { finding: "finding_created", anomaly: "anomaly_detected" };
+const NONE = { finding: "No finding matches.", anomaly: "No anomaly matches." };
+
+/** @param {PageState} page */
+export function startSightings(page) {
+  const root = part("sightings-view");
+  const pages = new SightingPages();
+  let asked = ""; // the address whose rows are shown
+  let state = /** @type {"loading" | "ready" | "failed"} */ ("loading");
+  let trouble = "";
+  let hovered = false;
+  let drawTimer = 0;
+  let restartTimer = 0;
+  let releaseTimer = 0;
+  let restartedAt = -RESTART_MS;
+  let request = new AbortController();
+
+  const kind = () => (page.filter.kind === "ticket" || page.view !== "list" ? null : page.filter.kind);
+  const isHeld = () => hovered || scrollY >= SCROLLED_PX || root.querySelector("tbody")?.contains(document.activeElement) === true;
+
+  /** Show what the filter says; the same as before stays as it is. */
+  function follow() {
+    const shown = kind();
+    const address = shown === null ? "" : addressOf(page.filter);
+    if (address === asked) return;
+    asked = address;
+    request.abort();
+    if (!address) return;
+    state = "loading";
+    pages.restart({ results: [], next: null });
+    draw();
+    void restart();
+  }
+
+  async function restart() {
+    clearTimeout(restartTimer);
+    restartTimer = 0;
+    restartedAt = performance.now();
+    await fetchPage(asked, (answer) => pages.restart(answer));
+  }
+
+  function restartSoon() {
+    if (!asked) return;
+    restartTimer ||= setTimeout(() => void restart(), Math.max(0, restartedAt + RESTART_MS - performance.now()));
+  }
+
+  async function older() {
+    if (pages.next) await fetchPage(PATH[kind() ?? "finding"] + new URL(pages.next).search, (answer) => pages.older(answer));
+  }
+
+  /**
+   * @param {string} address
+   * @param {(answer: import("./sighting-pages.js").ServerPage) => void} take
+   */
+  async function fetchPage(address, take) {
+    request.abort();
+    const mine = (request = new AbortController());
+    try {
+      const answer = await page.http.get(address, { signal: mine.signal });
+      if (mine.signal.aborted) return;
+      take(answer);
+      state = "ready";
+      trouble = "";
+    } catch (error) {
+      if (mine.signal.aborted) return;
+      state = "failed";
+      trouble = error instanceof Error ? error.message : String(error);
+    }
+    draw();
+  }
+
+  /** @param {EventFrame} frame */
+  function happened(frame) {
+    const shown = kind();
+    if (shown === null || frame.type !== TYPE[shown] || frame.replay_of !== undefined || !concerns(page.filter, frame)) return;
+    pages.take(sightingOf(frame), isHeld());
+    if (pages.spent) restartSoon();
+    drawSoon();
+  }
+
+  function letIn() {
+    scrollTo({ top: 0 });
+    if (pages.past) void restart();
+    else pages.letIn();
+    draw();
+  }
+
+  /** @param {boolean} inside */
+  function hover(inside) {
+    clearTimeout(releaseTimer);
+    if (inside) hovered = true;
+    else
+      releaseTimer = setTimeout(() => {
+        hovered = false;
+        if (!isHeld()) pages.letIn();
+        draw();
+      }, RELEASE_MS);
+  }
+
+  const drawSoon = () => void (drawTimer ||= setTimeout(draw, DRAW_MS));
+
+  function draw() {
+    clearTimeout(drawTimer);
+    drawTimer = 0;
+    const shown = kind();
+    if (shown === null) return;
+    const { rows, waiting, next } = pages;
+    render(
+      html`${waiting ? html`<button class="held" @click=${letIn}>${waiting} new</button>` : nothing}
+        <table class="sightings">
+          <thead>
+            <tr>
+              <th scope="col" class="severity">Severity</th>
+              ${shown === "finding" ? html`<th scope="col">Finding</th>` : html`<th scope="col">Metric</th><th scope="col" class="figure">Observed</th><th scope="col" class="figure">Expected</th>`}
+              <th scope="col" class="site_name">Site</th>
+              <th scope="col" class="at">${shown === "finding" ? "Found" : "Detected"}</th>
+              <th scope="col" class="age">Age</th>
+            </tr>
+          </thead>
+          <tbody>${repeat(rows, ({ id }) => `${shown}${id}`, row)}</tbody>
+        </table>
+        ${trouble ? html`<p class="empty refusal" role="alert">${trouble} <button @click=${() => void restart()}>Try again</button></p>` : nothing}
+        ${state === "loading" ? html`<p class="empty muted">Loading</p>` : nothing}
+        ${state === "ready" && rows.length === 0 ? html`<p class="empty muted">${NONE[shown]}</p>` : nothing}
+        ${pages.past || next
+          ? html`<p class="pager">
+              ${pages.past ? html`<button class="quiet" @click=${letIn}>Back to the newest</button>` : nothing}
+              <span class="muted">${rows.length} shown</span>
+              ${next ? html`<button class="quiet" id="older-sightings" @click=${() => void older()}>Load more</button>` : nothing}
+            </p>`
+          : nothing}`,
+      root,
+    );
+  }
+
+  /** @param {Sighting} sighting */
+  function row(sighting) {
+    const at = Date.parse(sighting.created_at ?? sighting.detected_at ?? "");
+    return html`<tr data-sighting=${sighting.id} data-priority=${sighting.severity}>
+      <td class="severity">${levelMark(sighting.severity)}</td>
+      ${sighting.metric === undefined
+        ? html`<td class="title" title=${sighting.title ?? ""}><bdi>${sighting.title}</bdi></td>`
+        : html`<td class="title" title=${sighting.metric}><bdi>${sighting.metric}</bdi></td><td class="figure">${number(sighting.observed)}</td><td class="figure">${number(sighting.expected)}</td>`}
+      <td class="site_name"><bdi>${sighting.site_name ?? "All sites"}</bdi></td>
+      <td class="at"><time datetime=${sighting.created_at ?? sighting.detected_at ?? ""}>${page.times.full(at)}</time></td>
+      <td class="age">${age(Date.now() - at)}</td>
+    </tr>`;
+  }
+
+  page.addEventListener("filter", follow);
+  page.feed.addEventListener("event", (/** @type {CustomEvent<import("./noc-feed.js").EventDetail>} */ { detail }) => happened(detail.frame));
+  page.feed.addEventListener("snapshot", restartSoon);
+  page.prefs.addEventListener("change", drawSoon);
+  root.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && hover(true));
+  root.addEventListener("pointerleave", () => hover(false));
+  setInterval(() => document.hidden || draw(), AGE_MS);
+  follow();
+}
+
+/** @param {Filter} filter */
+function addressOf(filter) {
+  const query = new URLSearchParams();
+  query.set("limit", String(PAGE));
+  for (const site of filter.site) query.append("site", String(site));
+  for (const level of filter.priority) query.append("severity", level);
+  if (filter.q.trim()) query.set("q", filter.q.trim());
+  return `${PATH[/** @type {"finding" | "anomaly"} */ (filter.kind)]}?${query}`;
+}
+
+/**
+ * Whether the filter lets it through, as the server does.
+ * @param {Filter} filter
+ * @param {EventFrame | Sighting} sighting
+ */
+function concerns({ site, priority, words }, { site_id, severity, title, metric, site_name }) {
+  const text = `${title ?? metric}\n${site_name ?? ""}`.toLowerCase();
+  return (!site.length || site.includes(site_id)) && (!priority.length || priority.includes(severity)) && words.every((word) => text.includes(word));
+}
+
+/** @param {EventFrame} frame @returns {Sighting} */
+const sightingOf = (frame) => /** @type {any} */ ({ ...frame, id: frame.finding_id ?? frame.anomaly_id });

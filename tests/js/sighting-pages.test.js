@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { PAGE, SightingPages } from "../../apps/noc/static/noc/sighting-pages.js";
+
+const sighting = (id) => ({ id, severity: "HIGH", site_id: 1, site_name: "Berlin", title: `finding ${id}` });
+/** A page of the server that begins with this id. */
+const from = (id, n = PAGE) => ({ results: Array.from({ length: n }, (_, at) => sighting(id - at)), next: `?cursor=${id - n}` });
+const started = (id = 1000) => {
+  const pages = new SightingPages();
+  pages.restart(from(id));
+  return pages;
+};
+const ids = ({ rows }) => rows.map(({ id }) => id);
+
+describe("the rows of findings", () => {
+  it("have what comes live on top, once", () => {
+    const pages = started();
+
+    pages.take(sighting(1001), false);
+    pages.take(sighting(1001), false);
+    pages.take(sighting(999), false); // the first page had it
+
+    assert.deepEqual(ids(pages).slice(0, 3), [1001, 1000, 999]);
+    assert.equal(ids(pages).length, PAGE + 1);
+  });
+
+  it("stay in their places while what comes waits", () => {
+    const pages = started();
+
+    pages.take(sighting(1001), true);
+    pages.take(sighting(1002), true);
+
+    assert.equal(ids(pages)[0], 1000);
+    assert.equal(pages.waiting, 2);
+    pages.letIn();
+    assert.deepEqual(ids(pages).slice(0, 3), [1002, 1001, 1000]);
+    assert.equal(pages.waiting, 0);
+  });
+
+  it("are never more than 300, whatever comes and is loaded", () => {
+    const pages = started();
+    for (let id = 1001; id <= 1040; id += 1) pages.take(sighting(id), false);
+
+    for (let id = 1000 - PAGE; id > 1000 - 8 * PAGE; id -= PAGE) {
+      pages.older(from(id));
+      assert.ok(ids(pages).length <= 300, String(ids(pages).length));
+    }
+
+    assert.ok(pages.past);
+    assert.equal(ids(pages).at(-1), 1000 - 8 * PAGE + 1);
+    pages.take(sighting(1041), false); // the top is gone, so it has no place
+    assert.equal(pages.waiting, 1);
+  });
+
+  it("are spent when more came live than are on a page", () => {
+    const pages = started();
+    for (let id = 1001; id <= 1000 + PAGE; id += 1) pages.take(sighting(id), false);
+    assert.ok(!pages.spent);
+
+    pages.take(sighting(2000), false);
+
+    assert.ok(pages.spent);
+    pages.restart(from(2000));
+    assert.ok(!pages.spent);
+  });
+
+  it("do not repeat what a later page has again", () => {
+    const pages = started();
+
+    pages.older(from(1000 - PAGE + 1));
+
+    assert.equal(new Set(ids(pages)).size, ids(pages).length);
+  });
+});
