@@ -7,6 +7,7 @@ import { startFilters } from "./filters.js";
 import { startList } from "./list.js";
 import { startMenus } from "./menus.js";
 import { PageState, part } from "./page.js";
+import { startPanel } from "./panel.js";
 import { startSavedViews } from "./saved-views.js";
 import { startSightings } from "./sightings.js";
 import { startStateLine } from "./state-line.js";
@@ -32,6 +33,7 @@ startFilters(page, new Directory(page.http));
 page.list = startList(page);
 startSightings(page);
 startActivity(page);
+startPanel(page);
 
 page.knowMe().catch((error) => console.warn("who looks is not known:", error));
 feed.start();

@@ -1,0 +1,144 @@
+// What the side panel shows of one ticket: read from the server, and read again when something happened to it.
+
+import { HttpProblem } from "./http.js";
+import { withNewest, withOlder } from "./timeline.js";
+
+/** @typedef {import("./page.js").PageState} PageState */
+/** @typedef {import("./store.js").Ticket} Ticket */
+/** @typedef {import("./sighting-pages.js").Sighting} Sighting */
+/** @typedef {import("./timeline.js").Entries} Entries */
+/** @typedef {import("./noc-feed.js").EventFrame} EventFrame */
+
+const LIMIT = 30;
+const APART_MS = 500; // between two readings
+const HIDDEN = "This ticket does not exist, or it is not yours to see.";
+
+/** Dispatches `change` when there is something else to show. */
+export class PanelSource extends EventTarget {
+  /** The whole description. @type {string | null} */
+  full = null;
+  /** @type {Entries} */
+  timeline = { entries: [], before: null };
+  /** @type {{findings: Sighting[], anomalies: Sighting[]}} */
+  related = { findings: [], anomalies: [] };
+  /** Why it can no longer be seen, or "". What was read stays. */
+  gone = "";
+  /** Why it could not be read, or "". */
+  trouble = "";
+
+  #page;
+  /** @type {Ticket | null} as it was read */
+  #read = null;
+  #life = new AbortController();
+  #busy = false;
+  #again = false;
+  #timer = 0;
+
+  /**
+   * @param {PageState} page
+   * @param {number} id
+   */
+  constructor(page, id) {
+    super();
+    this.#page = page;
+    this.id = id;
+  }
+
+  /** As the list shows it, which is newer than what was read; else as it was read. */
+  get ticket() {
+    const shown = this.#page.store.items.get(this.id)?.shown;
+    return shown && (this.#read === null || shown.version >= this.#read.version) ? { ...shown, created_at: this.#read?.created_at ?? shown.created_at } : this.#read;
+  }
+
+  start() {
+    const { signal } = this.#life;
+    const { feed, store } = this.#page;
+    feed.addEventListener("event", (/** @type {CustomEvent<import("./noc-feed.js").EventDetail>} */ { detail }) => this.#happened(detail.frame), { signal });
+    feed.addEventListener("snapshot", () => this.#soon(), { signal });
+    store.addEventListener("change", (event) => /** @type {CustomEvent<import("./store.js").Change>} */ (event).detail.item.id === this.id && this.#tell(), { signal });
+    void this.refresh();
+  }
+
+  end() {
+    clearTimeout(this.#timer);
+    this.#life.abort();
+  }
+
+  /** Read the ticket and the newest of its timeline; while that goes on, once more afterwards. */
+  async refresh() {
+    if (this.#busy) {
+      this.#again = true;
+      return;
+    }
+    this.#busy = true;
+    this.#again = false;
+    const { signal } = this.#life;
+    this.trouble = "";
+    await Promise.all([this.#readTicket(signal), this.#readTimeline(signal)]);
+    this.#busy = false;
+    this.#tell();
+    if (this.#again) this.#soon();
+  }
+
+  /** @param {AbortSignal} signal */
+  async #readTicket(signal) {
+    try {
+      this.#read = /** @type {Ticket} */ (await this.#page.http.get(`tickets/${this.id}/?include=acknowledgement`, { signal }));
+      this.full = this.#read.description;
+      this.gone = "";
+    } catch (error) {
+      if (error instanceof HttpProblem && error.status === 404) this.gone ||= HIDDEN;
+      else this.#failed(error);
+    }
+  }
+
+  /** @param {AbortSignal} signal */
+  async #readTimeline(signal) {
+    try {
+      const timeline = await this.#page.http.get(`tickets/${this.id}/timeline/?limit=${LIMIT}`, { signal });
+      this.timeline = withNewest(this.timeline, timeline);
+      this.related = timeline.related;
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  async older() {
+    const { before } = this.timeline;
+    if (before === null || this.#busy) return;
+    this.#busy = true;
+    try {
+      this.timeline = withOlder(this.timeline, await this.#page.http.get(`tickets/${this.id}/timeline/?limit=${LIMIT}&before=${encodeURIComponent(before)}`, { signal: this.#life.signal }));
+    } catch (error) {
+      this.#failed(error);
+    }
+    this.#busy = false;
+    this.#tell();
+    if (this.#again) this.#soon();
+  }
+
+  /** @param {unknown} error */
+  #failed(error) {
+    if (this.#life.signal.aborted || this.gone) return;
+    if (error instanceof HttpProblem && error.status === 404) return; // the ticket's own answer tells it
+    this.trouble = `The ticket could not be loaded. ${error instanceof Error ? error.message : error}`;
+  }
+
+  /** @param {EventFrame} frame */
+  #happened(frame) {
+    if (frame.ticket_id !== this.id) return;
+    if (frame.type === "ticket_deleted" && frame.replay_of === undefined) this.gone = "This ticket was deleted.";
+    if (frame.type === "ticket_moved" && frame.status === undefined) this.gone = "This ticket was moved to a site that is not yours to see.";
+    if (this.gone) this.#tell();
+    this.#soon();
+  }
+
+  #soon() {
+    if (this.#busy) this.#again = true;
+    else this.#timer ||= setTimeout(() => ((this.#timer = 0), void this.refresh()), APART_MS);
+  }
+
+  #tell() {
+    if (!this.#life.signal.aborted) this.dispatchEvent(new Event("change"));
+  }
+}
