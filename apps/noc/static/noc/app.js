@@ -4,6 +4,8 @@ import { startActivity } from "./activity.js";
 import { startClock } from "./clock.js";
 import { Directory } from "./directory.js";
 import { startFilters } from "./filters.js";
+import { startHelp } from "./help.js";
+import { bindings, startKeys } from "./keys.js";
 import { startList } from "./list.js";
 import { startMenus } from "./menus.js";
 import { PageState, part } from "./page.js";
@@ -34,6 +36,11 @@ page.list = startList(page);
 startSightings(page);
 startActivity(page);
 startPanel(page);
+
+const help = startHelp(page);
+const bound = bindings(page, help.show);
+help.list(bound);
+startKeys(page, bound);
 
 page.knowMe().catch((error) => console.warn("who looks is not known:", error));
 feed.start();
