@@ -2,6 +2,7 @@
 
 import { startActivity } from "./activity.js";
 import { startClock } from "./clock.js";
+import { startDigest } from "./digest.js";
 import { Directory } from "./directory.js";
 import { startFilters } from "./filters.js";
 import { startHelp } from "./help.js";
@@ -36,6 +37,7 @@ page.list = startList(page);
 startSightings(page);
 startActivity(page);
 startPanel(page);
+startDigest(page);
 
 const help = startHelp(page);
 const bound = bindings(page, help.show);
