@@ -11,6 +11,7 @@ import pytest
 from django.db import connection, connections
 from django.urls import URLPattern
 from django.utils import timezone
+from rest_framework.test import APIClient
 
 from apps.helpdesk import actions
 from apps.helpdesk.models import Ticket
@@ -91,6 +92,17 @@ class TestTheSameRequestAgain:
         assert answer.status_code == 201
         assert not answer.has_header("Idempotency-Replayed")
         assert Ticket.objects.count() == 2
+
+    def test_with_a_session_and_its_token_against_forgery_is_done_once(self, world):
+        browser = APIClient(enforce_csrf_checks=True)
+        browser.force_login(world.a.operator)
+        browser.cookies["csrftoken"] = token = "a" * 32
+        answers = [post(browser, TICKETS, new(world), **{"X-CSRFToken": token}) for _ in range(2)]
+
+        assert [answer.status_code for answer in answers] == [201, 201]
+        assert answers[1].content == answers[0].content
+        assert post(browser, TICKETS, new(world)).status_code == 403
+        assert Ticket.objects.count() == 1
 
     def test_carries_actor_and_request_id_and_wakes_the_worker(self, world, operator, captured):
         answer = post(operator, TICKETS, new(world), **{"X-Request-ID": "abc"})
