@@ -6,6 +6,8 @@
 export const KINDS = /** @type {const} */ (["ticket", "finding", "anomaly"]);
 /** @typedef {typeof KINDS[number]} Kind */
 const NOBODY = "-";
+/** What words are looked for in; a ticket is a value, so it is made once. @type {WeakMap<Ticket, string>} */
+const TEXTS = new WeakMap();
 const SORTS = /** @type {const} */ (["urgent", "changed"]);
 
 /** A filter is a value: changing it makes another. */
@@ -93,7 +95,11 @@ export class Filter {
 
   /** @param {Ticket} ticket */
   #says(ticket) {
-    const text = `${ticket.ticket_no}\n${ticket.site_name ?? ""}\n${ticket.description}\n${ticket.assigned_to ?? ""}`.toLowerCase();
+    let text = TEXTS.get(ticket);
+    if (text === undefined) {
+      text = `${ticket.ticket_no}\n${ticket.site_name ?? ""}\n${ticket.description}\n${ticket.assigned_to ?? ""}`.toLowerCase();
+      TEXTS.set(ticket, text);
+    }
     return this.words.every((word) => text.includes(word));
   }
 }
