@@ -1,6 +1,8 @@
 // The wiring of the page: the feed fills the store, and each part draws what it is about.
 
+import { Actions } from "./actions.js";
 import { startActivity } from "./activity.js";
+import { startBulkBar } from "./bulk-bar.js";
 import { startClock } from "./clock.js";
 import { startDigest } from "./digest.js";
 import { Directory } from "./directory.js";
@@ -12,8 +14,10 @@ import { startMenus } from "./menus.js";
 import { PageState, part } from "./page.js";
 import { startPanel } from "./panel.js";
 import { startSavedViews } from "./saved-views.js";
+import { startSheet } from "./sheet.js";
 import { startSightings } from "./sightings.js";
 import { startStateLine } from "./state-line.js";
+import { startToasts } from "./toasts.js";
 import { startViewsNav } from "./views-nav.js";
 
 /** @typedef {import("./noc-feed.js").EventDetail} EventDetail */
@@ -22,6 +26,13 @@ import { startViewsNav } from "./views-nav.js";
 
 const page = new PageState({ address: new URL(location.href) });
 const { feed, store } = page;
+const actions = new Actions({
+  store,
+  http: page.http,
+  toast: (text, more) => page.toast(text, more),
+  name: () => page.me?.user.name ?? "you",
+});
+page.actions = actions;
 
 feed.addEventListener("snapshot", (/** @type {CustomEvent<Snapshot>} */ { detail }) => store.replace(detail));
 feed.addEventListener("event", (/** @type {CustomEvent<EventDetail>} */ { detail }) => void store.apply(detail.frame));
@@ -33,8 +44,11 @@ startClock(page);
 startSavedViews(page, part("saved")); // first of the parts that show the filter: it may choose the default view
 startViewsNav(page);
 startFilters(page, new Directory(page.http));
+startToasts(page);
 page.list = startList(page);
 startSightings(page);
+startBulkBar(page, actions);
+startSheet(page, actions);
 startActivity(page);
 startPanel(page);
 startDigest(page);

@@ -46,12 +46,13 @@ export class Http {
    * @param {"POST" | "PATCH" | "DELETE"} method
    * @param {string} path  below /api/v1/
    * @param {unknown} [body]  sent as JSON
+   * @param {string} [key]  that of an earlier call, to repeat it and have it done once
    * @returns {Promise<any>} null when the answer has no body
    * @throws {HttpProblem}
    */
-  async write(method, path, body) {
+  async write(method, path, body, key = crypto.randomUUID()) {
     /** @type {RequestInit} */
-    const request = { method, headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID() }, body: body === undefined ? undefined : JSON.stringify(body) };
+    const request = { method, headers: { "Content-Type": "application/json", "Idempotency-Key": key }, body: body === undefined ? undefined : JSON.stringify(body) };
     try {
       return await this.#ask(path, request);
     } catch (error) {

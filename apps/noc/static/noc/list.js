@@ -1,5 +1,5 @@
 // The table of tickets. Rows change in place; they change places only when nobody is at work on the list: while the
-// pointer is on it, rows are marked, it is scrolled or a menu is open, what is new waits behind a button.
+// pointer or the keyboard is on it, rows are marked, it is scrolled or a menu is open, what is new waits behind a button.
 
 import { html, nothing, render } from "lit/html.js";
 import { guard } from "lit/directives/guard.js";
@@ -8,6 +8,7 @@ import { isUnacknowledged } from "./filter.js";
 import { levelMark, statusMark } from "./marks.js";
 import { arrange } from "./order.js";
 import { part } from "./page.js";
+import { refusalLine } from "./refusal-line.js";
 import { isOpen } from "./store.js";
 import { age } from "./times.js";
 import { LEVEL, levelWord } from "./words.js";
@@ -17,14 +18,16 @@ import { LEVEL, levelWord } from "./words.js";
 /** @typedef {import("./store.js").Change} Change */
 /** @typedef {import("./order.js").Line} Line */
 /** @typedef {import("./order.js").GroupLine} GroupLine */
+/** @typedef {import("./order.js").TicketLine} TicketLine */
 
 export const SHOWN = 300; // rows in the page at most
 const DRAW_MS = 120; // at most this often is the table patched
 const ORDER_MS = 800; // at most this often do rows change places
 const RELEASE_MS = 600; // the pointer may slip off the list for this long
+const CURSOR_MS = 10_000; // for so long after j or k is the keyboard at work on the list
 const AGE_MS = 5_000;
 const SCROLLED_PX = 60;
-const COLUMNS = 8;
+const COLUMNS = 9;
 
 /** @param {PageState} page */
 export function startList(page) {
@@ -37,12 +40,15 @@ export class List {
   /** @type {Line[]} the whole list as it was ordered last */
   #lines = [];
   #first = 0; // of the lines that are drawn
-  /** @type {Set<number>} ids in `#lines`, with those inside closed groups */
-  #placed = new Set();
+  /** @type {Map<number, TicketLine | null>} the lines of `#lines` by ticket; null of those inside closed groups */
+  #placed = new Map();
   /** @type {Set<number>} ids that wait: they match and have no place yet */
   #waiting = new Set();
   #unsorted = false; // something moved while the order was held
   #hovered = false;
+  /** @type {number | null} */
+  #cursor = null;
+  #cursorAt = -CURSOR_MS;
   #drawnAt = 0;
   #orderedAt = 0;
   #drawTimer = 0;
@@ -59,8 +65,14 @@ export class List {
     this.#root = root;
     const { store, selection, prefs } = page;
     store.addEventListener("change", (event) => this.#changed(/** @type {CustomEvent<Change>} */ (event).detail));
-    store.addEventListener("replace", () => (this.#placed.size ? this.#orderSoon() : this.order()));
-    selection.addEventListener("change", () => this.#drawSoon());
+    store.addEventListener("replace", (event) => {
+      if (!this.#placed.size) return this.order();
+      for (const change of /** @type {CustomEvent<{changes: Change[]}>} */ (event).detail.changes) this.#changed(change);
+      this.#orderSoon();
+    });
+    selection.addEventListener("change", () => this.#selected());
+    page.actions?.addEventListener("change", () => this.#redraw());
+    page.addEventListener("hold", () => this.#orderSoon());
     prefs.addEventListener("change", () => this.#redraw());
     page.addEventListener("filter", () => {
       this.#first = 0;
@@ -71,10 +83,11 @@ export class List {
     page.addEventListener("flood", () => this.#orderSoon());
     root.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && this.#hover(true));
     root.addEventListener("pointerleave", () => this.#hover(false));
-    root.addEventListener("focusout", () => this.#orderSoon());
+    root.addEventListener("focusout", () => setTimeout(() => this.#orderSoon())); // when the focus has come to where it goes
     addEventListener("scroll", () => this.#unsorted && this.#orderSoon(), { passive: true });
     document.addEventListener("visibilitychange", () => document.hidden || this.#orderSoon());
     setInterval(() => document.hidden || this.#redraw(), AGE_MS);
+    setInterval(() => page.actions?.refusals.size && this.#redraw(), 1_000); // "3 s ago"
     this.draw();
   }
 
@@ -89,12 +102,14 @@ export class List {
     this.#orderTimer = 0;
     this.#orderedAt = performance.now();
     const { store, filter, flood } = this.#page;
-    const matching = [...store.items.values()].filter((item) => filter.matches(item.shown));
-    this.#placed = new Set(matching.map((item) => item.id));
+    const matching = [];
+    for (const item of store.items.values()) if (filter.matches(item.shown)) matching.push(item);
+    this.#placed = new Map(matching.map((item) => [item.id, null]));
     this.#lines = arrange(matching, { sort: filter.sort, flood });
+    for (const line of this.#lines) if (line.kind === "ticket") this.#placed.set(line.item.id, line);
     this.#waiting.clear();
     this.#unsorted = false;
-    if (this.#first >= this.#lines.length) this.#first = 0;
+    if (this.#first >= this.#lines.length) this.#first = Math.max(0, Math.floor((this.#lines.length - 1) / SHOWN) * SHOWN);
     this.draw();
   }
 
@@ -112,7 +127,10 @@ export class List {
     clearTimeout(this.#drawTimer);
     this.#drawTimer = 0;
     this.#drawnAt = performance.now();
+    const focused = document.activeElement;
     render(this.#view(), this.#root);
+    // A row that changes its place is taken out of the page for a moment, and what has the focus loses it.
+    if (focused instanceof HTMLElement && focused !== document.activeElement && focused.isConnected && this.#root.contains(focused)) focused.focus({ preventScroll: true });
   }
 
   get #window() {
@@ -121,26 +139,39 @@ export class List {
 
   /** Whether somebody is at work on the list. */
   get #held() {
+    const { selection, held } = this.#page;
     return (
       this.#hovered ||
-      this.#page.selection.size > 0 ||
+      held ||
+      selection.size > 0 ||
       scrollY >= SCROLLED_PX ||
-      this.#root.querySelector("details[open], [data-holds]") !== null ||
-      this.#root.querySelector("tbody")?.contains(document.activeElement) === true
+      performance.now() - this.#cursorAt < CURSOR_MS ||
+      // A button keeps the focus after a click, when nobody is at it any more: then it is not visible.
+      this.#root.querySelector("tbody :focus-visible") !== null
     );
+  }
+
+  #selected() {
+    const { cursor } = this.#page.selection;
+    if (cursor !== this.#cursor && cursor !== null) {
+      this.#cursorAt = performance.now();
+      setTimeout(() => this.#unsorted && this.#orderSoon(), CURSOR_MS + 50);
+    }
+    this.#cursor = cursor;
+    if (this.#unsorted) this.#orderSoon();
+    this.#drawSoon();
   }
 
   /** @param {Change} change */
   #changed({ item, after }) {
     const { filter, selection } = this.#page;
-    if (after === null) {
-      this.#waiting.delete(item.id);
-      selection.forget(item.id);
-    }
+    if (after === null) selection.forget(item.id);
+    const line = this.#placed.get(item.id);
+    if (line) line.item = item; // it may be another object: the ticket left and came back
     const belongs = after !== null && filter.matches(item.shown);
-    if (belongs && !this.#placed.has(item.id)) this.#waiting.add(item.id);
+    if (belongs && line === undefined) this.#waiting.add(item.id);
     if (!belongs) this.#waiting.delete(item.id);
-    if (belongs || this.#placed.has(item.id)) this.#orderSoon();
+    if (belongs || line !== undefined) this.#orderSoon();
     this.#drawSoon();
   }
 
@@ -174,7 +205,6 @@ export class List {
       this.#releaseTimer = setTimeout(() => {
         this.#hovered = false;
         if (this.#unsorted) this.#orderSoon();
-        else this.#drawSoon();
       }, RELEASE_MS);
   }
 
@@ -184,13 +214,20 @@ export class List {
     this.order();
   };
 
+  /** "12 new, 2 critical" */
+  #waitingWords() {
+    let critical = 0;
+    for (const id of this.#waiting) if (this.#page.store.items.get(id)?.shown.priority === "CRITICAL") critical += 1;
+    return `${this.#waiting.size.toLocaleString()} new${critical ? `, ${critical} critical` : ""}`;
+  }
+
   #view() {
     const { filter, store, selection } = this.#page;
     const lines = this.#window;
     const marked = lines.length > 0 && this.shownIds.every((id) => selection.ids.has(id));
     return html`
       ${this.#waiting.size || (this.#unsorted && this.#held && scrollY >= SCROLLED_PX)
-        ? html`<button class="held" id="held" @click=${this.#letIn}>${this.#waiting.size ? `${this.#waiting.size} new` : "Back to the top"}</button>`
+        ? html`<button class="held" id="held" @click=${this.#letIn}>${this.#waiting.size ? this.#waitingWords() : "Back to the top"}</button>`
         : nothing}
       <table class="list">
         <thead>
@@ -211,6 +248,7 @@ export class List {
             <th scope="col" class="age" aria-sort=${filter.sort === "changed" ? "descending" : "none"}>
               <button class="sort" @click=${() => this.#page.choose({ sort: "changed" })}>Changed</button>
             </th>
+            <th scope="col" class="act"><span class="visually-hidden">Actions</span></th>
           </tr>
         </thead>
         <tbody id="rows" @click=${this.#clicked}>
@@ -243,9 +281,9 @@ export class List {
 
   /** @param {Item} item */
   #guarded(item) {
-    const { selection, opened, filter } = this.#page;
+    const { selection, opened, filter, actions } = this.#page;
     const leaving = item.gone || !filter.matches(item.shown);
-    const at = [item.revision, this.#tick, selection.ids.has(item.id), selection.cursor === item.id, opened === item.id, leaving];
+    const at = [item, item.revision, this.#tick, selection.ids.has(item.id), selection.cursor === item.id, opened === item.id, leaving, actions?.refusals.get(item.id)];
     return guard(at, () => this.#row(item, leaving));
   }
 
@@ -268,6 +306,7 @@ export class List {
       ?data-unacknowledged=${isUnacknowledged(shown)}
       ?data-cursor=${selection.cursor === item.id}
       ?data-opened=${opened === item.id}
+      ?data-pending=${shown !== item.ticket}
       class=${leaving || !isOpen(shown.status) ? "leaving" : ""}
     >
       <td class="pick">${mayWrite ? html`<input type="checkbox" data-pick aria-label=${`Mark ${shown.ticket_no}`} .checked=${selection.ids.has(item.id)} />` : nothing}</td>
@@ -278,7 +317,20 @@ export class List {
       <td class="description" data-flash=${flash("description")} title=${shown.description}>${shown.description}</td>
       <td class="assigned_to" data-flash=${flash("assigned_to")}>${shown.assigned_to}</td>
       <td class="age" title=${times.full(item.changed)}>${age(Date.now() - item.changed)}</td>
-    </tr>`;
+      <td class="act">${mayWrite && !leaving && isOpen(shown.status) ? this.#buttons(item) : nothing}</td>
+    </tr>${this.#refusal(item)}`;
+  }
+
+  /** @param {Item} item */
+  #buttons({ shown }) {
+    return html`${isUnacknowledged(shown) ? html`<button class="quiet" data-acknowledge aria-label=${`Acknowledge ${shown.ticket_no}`}>Ack</button>` : nothing}<button class="quiet" data-menu aria-haspopup="dialog" aria-label=${`Actions for ${shown.ticket_no}`}>⋯</button>`;
+  }
+
+  /** @param {Item} item */
+  #refusal({ id }) {
+    const { actions } = this.#page;
+    const refusal = actions?.refusals.get(id);
+    return actions && refusal ? html`<tr class="refusal-line" data-refusal=${id}><td colspan=${COLUMNS}>${refusalLine(actions, refusal)}</td></tr>` : nothing;
   }
 
   /** @param {GroupLine} line */
@@ -303,8 +355,10 @@ export class List {
     const row = target.closest("tr[data-ticket]");
     if (!(row instanceof HTMLElement)) return;
     const id = Number(row.dataset.ticket);
-    const { selection } = this.#page;
-    if (target.closest("[data-pick]")) {
+    const { selection, actions } = this.#page;
+    if (target.closest("[data-acknowledge]")) void actions?.acknowledge([id]);
+    else if (target.closest("[data-menu]")) actions?.menu([id], target.closest("[data-menu]"));
+    else if (target.closest("[data-pick]")) {
       if (event.shiftKey) selection.extend(id, this.shownIds);
       else selection.toggle(id);
     } else if (!target.closest("a, input, select, textarea, summary, details, button:not([data-open])") && !getSelection()?.toString()) this.#page.open(id);

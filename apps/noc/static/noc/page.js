@@ -15,12 +15,12 @@ import { Times } from "./times.js";
 export const NO_VIEW = { id: 0, query: "" };
 
 /** @typedef {(ids: readonly number[], anchor?: Element | null) => unknown} Deed */
-/** What is done to tickets; the keyboard and the side panel call it. @typedef {Record<"acknowledge" | "unacknowledge" | "assign" | "status" | "resolve" | "note", Deed>} Actions */
 /** @typedef {import("./order.js").Flood & {toggle: (group: string) => void}} Flood */
 
 /**
  * Dispatches `filter` when what is shown was chosen anew (filter or view), `me` when it is known who
- * looks, `open` when another ticket is to be shown beside the list, `toast` (detail {@link Toast}).
+ * looks, `open` when another ticket is to be shown beside the list, `toast` (detail {@link Toast}), `hold`
+ * when rows may move again, `away` (detail {@link import("./absence.js").Absent}) when the page is current after it was not.
  */
 export class PageState extends EventTarget {
   prefs = new Prefs();
@@ -35,8 +35,10 @@ export class PageState extends EventTarget {
   flood = null;
   /** @type {import("./list.js").List | null} */
   list = null;
-  /** @type {Actions | null} */
+  /** @type {import("./actions.js").Actions | null} */
   actions = null;
+  /** Why rows keep their places: an open menu and the like. `hold` is dispatched when one of them ends. @type {Set<string>} */
+  #holds = new Set();
 
   /**
    * @param {{address: URL, token?: string | null, wall?: boolean, fetchTicket?: (() => Promise<string>) | undefined}} options
@@ -129,10 +131,24 @@ export class PageState extends EventTarget {
     this.dispatchEvent(new Event("open"));
   }
 
+  /** Let no row change its place. @param {string} why */
+  hold(why) {
+    this.#holds.add(why);
+  }
+
+  /** @param {string} why  as it was given to `hold` */
+  release(why) {
+    if (this.#holds.delete(why)) this.dispatchEvent(new Event("hold"));
+  }
+
+  get held() {
+    return this.#holds.size > 0;
+  }
+
   /**
    * Tell something in passing.
    * @param {string} text
-   * @param {{kind?: "done" | "refused", action?: {label: string, run: () => void}}} [more]
+   * @param {Partial<Toast>} [more]
    */
   toast(text, more = {}) {
     this.dispatchEvent(new CustomEvent("toast", { detail: { text, kind: "done", ...more } }));
@@ -144,7 +160,10 @@ export class PageState extends EventTarget {
   }
 }
 
-/** @typedef {{text: string, kind: "done" | "refused", action?: {label: string, run: () => void}}} Toast */
+/**
+ * `burst`: toasts of one key that come shortly after each other are told as one, of all their ids.
+ * @typedef {{text: string, kind: "done" | "refused", action?: {label: string, run: () => void}, burst?: import("./bursts.js").Burst}} Toast
+ */
 
 /**
  * @param {URL} address

@@ -53,7 +53,8 @@ export function startStateLine(page) {
 
   function showAge() {
     const event = feed.eventAt ? `last event ${age(Date.now() - feed.eventAt)} ago` : feed.state === "live" ? "no event yet" : "";
-    const text = [reasonWord(feed.reason), event].filter(Boolean).join(" · ");
+    const ended = feed.state === "signed-out" || feed.state === "stopped" ? `as of ${times.clockWithZone(feed.since)}` : "";
+    const text = [reasonWord(feed.reason), ended, event].filter(Boolean).join(" · ");
     if (part("state-age").textContent !== text) part("state-age").textContent = text;
   }
 

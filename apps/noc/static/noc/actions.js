@@ -1,0 +1,271 @@
+// What operators do to tickets, one or many at once: shown at once, asked of the server with the versions that were
+// seen, and put right by its answer. What it refuses is kept beside the ticket with what was typed, until it is
+// done anyway or left.
+
+import { applies, body, needsVersion, outcome, past, typed, wish } from "./deeds.js";
+import { HttpProblem } from "./http.js";
+import { statusWord } from "./words.js";
+
+/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./store.js").Ticket} Ticket */
+/** @typedef {import("./deeds.js").Deed} Deed */
+/** @typedef {import("./deeds.js").Member} Member */
+/** @typedef {import("./page.js").Toast} Toast */
+/**
+ * A deed that the server refused for what had become of the ticket.
+ * @typedef {object} Refusal
+ * @property {number} id
+ * @property {Deed} deed
+ * @property {string} ticketNo
+ * @property {string | null} by  who changed it
+ * @property {number | null} at  when, ms since 1970
+ * @property {Ticket | null} present  as the server says it is
+ * @property {boolean} possible  it can be done anyway
+ */
+/** @typedef {{id: number, status: number, ticket?: Ticket, problem?: Record<string, any>}} Result */
+/** @typedef {(deed: Deed, ids: readonly number[], versions?: ReadonlyMap<number, number>) => Promise<void>} Perform */
+
+const AT_ONCE = 200; // tickets in one request
+
+/** Dispatches `change` when `refusals` did. */
+export class Actions extends EventTarget {
+  /** @type {Map<number, Refusal>} by ticket */
+  refusals = new Map();
+  /** Asks the operator for what a deed needs; by sheet.js. @type {import("./sheet.js").Ask | null} */
+  ask = null;
+
+  #store;
+  #http;
+  #toast;
+  #name;
+  #now;
+
+  /**
+   * @param {object} around
+   * @param {Store} around.store
+   * @param {Pick<import("./http.js").Http, "write">} around.http
+   * @param {(text: string, more?: Partial<Toast>) => void} around.toast
+   * @param {() => string} around.name  display name of the user
+   * @param {() => number} [around.now]
+   */
+  constructor({ store, http, toast, name, now = Date.now }) {
+    super();
+    this.#store = store;
+    this.#http = http;
+    this.#toast = toast;
+    this.#name = name;
+    this.#now = now;
+  }
+
+  // --- what keys and buttons call -------------------------------------------------------------
+
+  /** @param {readonly number[]} ids */
+  acknowledge = (ids) => this.perform({ action: "acknowledge" }, ids);
+  /** @param {readonly number[]} ids */
+  unacknowledge = (ids) => this.perform({ action: "unacknowledge" }, ids);
+  /** @param {readonly number[]} ids @param {string} priority */
+  setPriority = (ids, priority) => this.perform({ action: "priority", priority }, ids);
+  /** @param {readonly number[]} ids @param {Member | null} member */
+  assignTo = (ids, member) => this.perform({ action: "assign", member }, ids);
+  /** @param {readonly number[]} ids @param {string} status @param {string} [note] */
+  setStatus = (ids, status, note = "") => this.perform({ action: "status", status, note }, ids);
+  /** @param {readonly number[]} ids @param {string} text */
+  comment = (ids, text) => this.perform({ action: "comment", text }, ids);
+
+  /** Ask to whom, then do it. @param {readonly number[]} ids @param {Element | null} [anchor] */
+  assign = (ids, anchor = null) => this.ask?.("assign", ids, anchor);
+  /** @param {readonly number[]} ids @param {Element | null} [anchor] */
+  resolve = (ids, anchor = null) => this.ask?.("RESOLVED", ids, anchor);
+  /** @param {readonly number[]} ids @param {Element | null} [anchor] */
+  status = (ids, anchor = null) => this.ask?.("status", ids, anchor);
+  /** @param {readonly number[]} ids @param {Element | null} [anchor] */
+  priority = (ids, anchor = null) => this.ask?.("priority", ids, anchor);
+  /** @param {readonly number[]} ids @param {Element | null} [anchor] */
+  note = (ids, anchor = null) => this.ask?.("comment", ids, anchor);
+  /** Everything that can be done. @param {readonly number[]} ids @param {Element | null} [anchor] */
+  menu = (ids, anchor = null) => this.ask?.("menu", ids, anchor);
+
+  // --- doing --------------------------------------------------------------------------------------
+
+  /** The versions that the page shows now: what is decided, is decided on these. @param {readonly number[]} ids */
+  versions(ids) {
+    return new Map(ids.flatMap((id) => {
+      const item = this.#store.items.get(id);
+      return item ? [/** @type {[number, number]} */ ([id, item.ticket.version])] : [];
+    }));
+  }
+
+  /**
+   * Do it. What it would not change is left out, and told.
+   * @param {Deed} deed
+   * @param {readonly number[]} ids
+   * @param {ReadonlyMap<number, number>} [versions]
+   * @param {string} [key]  of an earlier try that had no answer
+   */
+  async perform(deed, ids, versions = this.versions(ids), key) {
+    const concerned = ids.filter((id) => {
+      const item = this.#store.items.get(id);
+      return item ? applies(deed, item.shown) : true; // what the page does not hold, the server judges
+    });
+    if (!concerned.length) {
+      if (ids.length) this.#toast(`Nothing to do: ${this.#named(ids)} cannot be ${past(deed)}.`);
+      return;
+    }
+    for (const id of concerned) this.refusals.delete(id);
+    this.dispatchEvent(new Event("change"));
+    const name = this.#name();
+    const now = new Date(this.#now()).toISOString();
+    const settle = new Map(concerned.map((id) => {
+      const item = this.#store.items.get(id);
+      return [id, item ? this.#store.overlay(id, outcome(deed, item.shown, { name, now })) : () => {}];
+    }));
+    /** @type {number[]} */
+    const done = [];
+    /** @type {Result[]} */
+    const refused = [];
+    for (let from = 0; from < concerned.length; from += AT_ONCE) {
+      const part = concerned.slice(from, from + AT_ONCE);
+      const tickets = part.map((id) => ({ id, ...(needsVersion(deed) && versions.has(id) && { version: versions.get(id) }) }));
+      const thisKey = (concerned.length <= AT_ONCE && key) || crypto.randomUUID();
+      try {
+        const { results } = /** @type {{results: Result[]}} */ (await this.#http.write("POST", "tickets/bulk/", { ...body(deed), tickets }, thisKey));
+        for (const result of results) {
+          settle.get(result.id)?.(result.ticket ?? result.problem?.ticket ?? null);
+          settle.delete(result.id);
+          if (result.status === 200) done.push(result.id);
+          else {
+            refused.push(result);
+            this.#refuse(deed, result);
+          }
+        }
+      } catch (error) {
+        const left = concerned.slice(from);
+        for (const end of settle.values()) end(null);
+        settle.clear();
+        this.#failed(deed, left, versions, left.length <= AT_ONCE ? thisKey : undefined, error);
+        break;
+      }
+    }
+    for (const end of settle.values()) end(null); // the server did not speak of it
+    this.#tell(deed, done, refused, ids.length - concerned.length);
+  }
+
+  /** Do what was refused, now that the operator has seen what the ticket is. @param {readonly number[]} ids */
+  doAnyway = (ids) => {
+    /** @type {Map<Deed, number[]>} */
+    const deeds = new Map();
+    /** @type {Map<number, number>} */
+    const versions = new Map();
+    for (const id of ids) {
+      const refusal = this.refusals.get(id);
+      if (!refusal?.possible) continue;
+      deeds.set(refusal.deed, [...(deeds.get(refusal.deed) ?? []), id]);
+      const version = Math.max(refusal.present?.version ?? 0, this.#store.items.get(id)?.ticket.version ?? 0);
+      if (version) versions.set(id, version);
+    }
+    for (const [deed, of] of deeds) void this.perform(deed, of, versions);
+  };
+
+  /** @param {readonly number[]} ids */
+  leave = (ids) => {
+    for (const id of ids) this.refusals.delete(id);
+    this.dispatchEvent(new Event("change"));
+  };
+
+  /** Keep what was typed for a deed that cannot be done any more. @param {number} id */
+  keepNote = (id) => {
+    const refusal = this.refusals.get(id);
+    if (refusal) void this.comment([id], typed(refusal.deed));
+  };
+
+  /**
+   * @param {Deed} deed
+   * @param {Result} result
+   */
+  #refuse(deed, { id, status, problem = {} }) {
+    if (status !== 412 && status !== 409) return;
+    const ticketNo = problem.ticket?.ticket_no ?? this.#named([id]);
+    const at = problem.changed_at ? Date.parse(problem.changed_at) : null;
+    this.refusals.set(id, { id, deed, ticketNo, by: problem.changed_by ?? null, at, present: problem.ticket ?? null, possible: status === 412 && (!problem.ticket || applies(deed, problem.ticket)) });
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /**
+   * @param {Deed} deed
+   * @param {number[]} done
+   * @param {Result[]} refused
+   * @param {number} left  that it would not have changed
+   */
+  #tell(deed, done, refused, left) {
+    if (done.length) {
+      const undo = deed.action === "acknowledge" ? (/** @type {readonly number[]} */ ids) => void this.unacknowledge(ids) : undefined;
+      const more = left ? `; ${left} left as ${left === 1 ? "it was" : "they were"}` : "";
+      /** @param {readonly number[]} ids */
+      const words = (ids) => `${this.#named(ids)} ${past(deed)}${more}`;
+      this.#toast(words(done), { burst: { key: `${JSON.stringify(body(deed))}${more}`, ids: done, words, undo } });
+    }
+    const changed = refused.map(({ id }) => id).filter((id) => this.refusals.has(id));
+    const gone = refused.filter(({ status }) => status === 404).map(({ id }) => id);
+    if (gone.length) this.#toast(`${this.#named(gone)}: no longer there, or out of your sight. Not ${past(deed)}.`, { kind: "refused" });
+    for (const { id, status, problem } of refused) {
+      if (status !== 404 && !this.refusals.has(id)) this.#toast(`${this.#named([id])}: not ${past(deed)}. ${problem?.detail ?? ""}`, { kind: "refused" });
+    }
+    if (changed.length > 1) {
+      const possible = changed.filter((id) => this.refusals.get(id)?.possible);
+      this.#toast(`${this.#named(changed)} were changed by others meanwhile, and are not ${past(deed)}. Their rows say what they are now.`, {
+        kind: "refused",
+        ...(possible.length && { action: { label: "Do it anyway", run: () => this.doAnyway(possible) } }),
+      });
+    }
+  }
+
+  /**
+   * No ticket was judged: the request failed.
+   * @param {Deed} deed
+   * @param {number[]} ids
+   * @param {ReadonlyMap<number, number>} versions
+   * @param {string | undefined} key
+   * @param {unknown} error
+   */
+  #failed(deed, ids, versions, key, error) {
+    if (!(error instanceof HttpProblem)) throw error;
+    const what = `${this.#named(ids)}: not ${past(deed)}.`;
+    const text = typed(deed);
+    const again = { label: "Try again", run: () => void this.perform(deed, ids, versions, key) };
+    const edit = text ? { label: "Edit again", run: () => this.ask?.(deed.action === "status" ? deed.status : "comment", ids, null, text) } : undefined;
+    /** @param {string} why @param {{label: string, run: () => void} | undefined} action */
+    const tell = (why, action) => this.#toast(`${what} ${why}`, { kind: "refused", ...(action && { action }) });
+    switch (error.status) {
+      case 0:
+        return tell("The server does not answer. If it has taken it all the same, the list will show it.", again);
+      case 401:
+        return tell("Your session has ended: sign in in another tab, then try again.", again);
+      case 403:
+        return tell(`You may not do this. ${error.message}`, edit);
+      case 404:
+        return tell("This server does not know how.", undefined);
+      case 429:
+        return tell(error.members.retry_after ? `Too many requests: wait ${error.members.retry_after} s.` : "Too many requests: wait a little.", again);
+      default:
+        if (error.status >= 500) return tell(`The server failed (${error.status}).`, again);
+        return tell(error.message, edit);
+    }
+  }
+
+  /** "A#1", or "12 tickets" @param {readonly number[]} ids */
+  #named(ids) {
+    if (ids.length !== 1) return `${ids.length} tickets`;
+    return this.#store.items.get(/** @type {number} */ (ids[0]))?.shown.ticket_no ?? "The ticket";
+  }
+}
+
+/**
+ * What is told beside the ticket.
+ * @param {Refusal} refusal
+ * @param {string} ago  "3 s ago", "" when it is not known
+ */
+export function refusalWords({ deed, by, present, possible }, ago) {
+  const changed = `Changed by ${by ?? "somebody"}${ago && ` ${ago}`}`;
+  const now = present ? `: now ${statusWord(present.status)}, ${present.assigned_to ? `assigned to ${present.assigned_to}` : "assigned to nobody"}` : "";
+  return `${changed}${now}. ${possible ? `You wanted to ${wish(deed)}.` : `It cannot be ${past(deed)} any more.`}`;
+}

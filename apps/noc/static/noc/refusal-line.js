@@ -1,0 +1,22 @@
+// What is drawn of a refused deed: what happened to the ticket, what was typed, and what can be done now.
+
+import { html, nothing } from "lit/html.js";
+import { refusalWords } from "./actions.js";
+import { typed } from "./deeds.js";
+import { age } from "./times.js";
+
+/**
+ * @param {import("./actions.js").Actions} actions
+ * @param {import("./actions.js").Refusal} refusal
+ */
+export function refusalLine(actions, refusal) {
+  const { id, at, deed, possible } = refusal;
+  const text = typed(deed);
+  return html`<span class="refused" role="alert">
+    <span class="words">${refusalWords(refusal, at === null ? "" : `${age(Date.now() - at)} ago`)}</span>
+    ${text ? html`<q>${text}</q>` : nothing}
+    ${possible ? html`<button data-anyway @click=${() => actions.doAnyway([id])}>Do it anyway</button>` : nothing}
+    ${text && !possible ? html`<button data-keep @click=${() => actions.keepNote(id)}>Keep as a note</button>` : nothing}
+    <button class="quiet" data-leave @click=${() => actions.leave([id])}>Leave it</button>
+  </span>`;
+}

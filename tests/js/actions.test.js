@@ -1,0 +1,175 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { Actions, refusalWords } from "../../apps/noc/static/noc/actions.js";
+import { HttpProblem } from "../../apps/noc/static/noc/http.js";
+import { Store } from "../../apps/noc/static/noc/store.js";
+import { row } from "./tickets.js";
+
+const NOW = Date.parse("2026-01-01T10:00:10Z");
+
+/** Actions on two tickets, against a server that answers as `serve(body)` says. */
+function acting(serve, tickets = [row(), row({ id: 2, ticket_no: "A#2" })]) {
+  const store = new Store({ later: () => 0 });
+  store.replace({ seq: 0, tickets });
+  const asked = [];
+  const toasts = [];
+  const write = async (method, path, body, key) => {
+    asked.push({ method, path, body, key });
+    return serve(body, store);
+  };
+  const actions = new Actions({ store, http: { write }, toast: (text, more = {}) => toasts.push({ text, ...more }), name: () => "Ada", now: () => NOW });
+  return { actions, store, asked, toasts, shown: (id) => store.items.get(id).shown };
+}
+
+const all = (change) => ({ tickets }) => ({ results: tickets.map(({ id, version = 1 }) => ({ id, status: 200, ticket: row({ id, ticket_no: `A#${id}`, version: version + 1, ...change }) })) });
+const refusing = (status, problem) => ({ tickets }) => ({ results: tickets.map(({ id }) => ({ id, status, problem: { detail: "No.", ...problem } })) });
+const stale = refusing(412, { present_version: 5, changed_by: "Bo", changed_at: "2026-01-01T10:00:07Z", ticket: row({ version: 5, status: "ON_HOLD" }) });
+
+describe("an action", () => {
+  it("is shown before it is answered, and asked with the versions that were seen", async () => {
+    let seen;
+    const { actions, asked, toasts, shown } = acting((body, store) => {
+      seen = store.items.get(1).shown.status;
+      return all({ status: "RESOLVED" })(body);
+    });
+
+    await actions.setStatus([1, 2], "RESOLVED", "done");
+
+    assert.equal(seen, "RESOLVED");
+    assert.deepEqual(asked[0].body, { action: "status", status: "RESOLVED", note: "done", tickets: [{ id: 1, version: 1 }, { id: 2, version: 1 }] });
+    assert.equal(shown(2).version, 2);
+    assert.equal(toasts[0].text, "2 tickets set to Resolved");
+  });
+
+  it("leaves out what it would not change", async () => {
+    const { actions, asked, toasts } = acting(all({}), [row(), row({ id: 2, status: "IN_PROGRESS" })]);
+
+    await actions.acknowledge([1, 2]);
+    await actions.acknowledge([2]);
+
+    assert.deepEqual(asked.map(({ body }) => body.tickets), [[{ id: 1, version: 1 }]]);
+    assert.equal(toasts[0].text, "A#1 acknowledged; 1 left as it was");
+    assert.match(toasts[1].text, /^Nothing to do/);
+  });
+
+  it("goes in parts of 200, and each part is one request", async () => {
+    const { actions, asked } = acting(all({ status: "IN_PROGRESS" }), Array.from({ length: 450 }, (_, at) => row({ id: at + 1 })));
+
+    await actions.setStatus(Array.from({ length: 450 }, (_, at) => at + 1), "IN_PROGRESS");
+
+    assert.deepEqual(asked.map(({ body }) => body.tickets.length), [200, 200, 50]);
+    assert.equal(new Set(asked.map(({ key }) => key)).size, 3);
+  });
+
+  it("adds a note whatever the version is", async () => {
+    const { actions, asked } = acting(all({}));
+
+    await actions.comment([1], "called them");
+
+    assert.deepEqual(asked[0].body, { action: "comment", text: "called them", tickets: [{ id: 1 }] });
+  });
+
+  it("can be undone where that is honest", async () => {
+    const { actions, asked, toasts } = acting(({ action, tickets }) => all({ acknowledged_at: action === "acknowledge" ? "2026-01-01T10:00:10Z" : null })({ tickets }));
+    await actions.acknowledge([1]);
+
+    await toasts[0].burst.undo([1]);
+
+    assert.deepEqual(asked.map(({ body }) => body.action), ["acknowledge", "unacknowledge"]);
+  });
+});
+
+describe("a refused action", () => {
+  it("shows who was first, the ticket as it is, and what was typed", async () => {
+    const { actions, shown, toasts } = acting(stale);
+
+    await actions.setStatus([1], "RESOLVED", "replaced the fan");
+
+    assert.equal(shown(1).status, "ON_HOLD");
+    const refusal = actions.refusals.get(1);
+    assert.equal(refusal.deed.note, "replaced the fan");
+    assert.equal(refusalWords(refusal, "3 s ago"), "Changed by Bo 3 s ago: now On hold, assigned to nobody. You wanted to set to Resolved.");
+    assert.deepEqual(toasts, []);
+  });
+
+  it("can be done anyway, on what the ticket is now, or left", async () => {
+    let first = true;
+    const { actions, asked } = acting((body) => {
+      const answer = (first ? stale : all({ status: "RESOLVED" }))(body);
+      first = false;
+      return answer;
+    });
+    await actions.setStatus([1], "RESOLVED", "replaced the fan");
+
+    actions.doAnyway([1]);
+    await new Promise(setImmediate);
+
+    assert.deepEqual(asked[1].body, { ...asked[0].body, tickets: [{ id: 1, version: 5 }] });
+    assert.equal(actions.refusals.size, 0);
+  });
+
+  it("cannot be done anyway when nothing leads there any more, but its note can be kept", async () => {
+    const closed = row({ version: 5, status: "CLOSED" });
+    const { actions, asked } = acting((body) => (body.action === "comment" ? all({})(body) : refusing(409, { ticket: closed, changed_by: "Bo", changed_at: null })(body)));
+    await actions.setStatus([1], "RESOLVED", "replaced the fan");
+    assert.equal(actions.refusals.get(1).possible, false);
+    assert.match(refusalWords(actions.refusals.get(1), ""), /^Changed by Bo: now Closed, .* It cannot be set to Resolved any more\.$/);
+
+    actions.keepNote(1);
+    await new Promise(setImmediate);
+
+    assert.equal(asked[1].body.text, "replaced the fan");
+    assert.equal(actions.refusals.size, 0);
+  });
+
+  it("of several is told once, with one way to do all of it anyway", async () => {
+    const { actions, toasts } = acting(refusing(412, { changed_by: "Bo", changed_at: null }));
+
+    await actions.acknowledge([1, 2]);
+
+    assert.equal(toasts.length, 1);
+    assert.match(toasts[0].text, /^2 tickets were changed by others/);
+    assert.equal(toasts[0].action.label, "Do it anyway");
+  });
+
+  it("of a ticket that is gone leaves the page to the feed", async () => {
+    const { actions, toasts, shown } = acting(refusing(404));
+
+    await actions.acknowledge([1]);
+
+    assert.match(toasts[0].text, /^A#1: no longer there/);
+    assert.equal(shown(1).acknowledged_at, null);
+  });
+});
+
+describe("a request that fails", () => {
+  for (const [status, word, action] of [
+    [0, /does not answer/, "Try again"],
+    [401, /session has ended/, "Try again"],
+    [403, /may not/, "Edit again"],
+    [429, /Too many requests/, "Try again"],
+    [503, /failed \(503\)/, "Try again"],
+    [400, /Wrong\./, "Edit again"],
+  ]) {
+    it(`with ${status} says what that means, and loses nothing that was typed`, async () => {
+      const { actions, toasts, shown, asked } = acting(() => {
+        throw new HttpProblem({ status, detail: "Wrong." });
+      });
+      let again;
+      actions.ask = (...what) => (again = what);
+
+      await actions.setStatus([1], "ON_HOLD", "waits for a part");
+
+      assert.equal(shown(1).status, "NEW");
+      assert.equal(toasts[0].kind, "refused");
+      assert.match(toasts[0].text, word);
+      assert.equal(toasts[0].action.label, action);
+      toasts[0].action.run();
+      if (action === "Edit again") assert.deepEqual(again, ["ON_HOLD", [1], null, "waits for a part"]);
+      else {
+        assert.deepEqual(asked[1].body, asked[0].body);
+        assert.equal(asked[1].key, asked[0].key);
+      }
+    });
+  }
+});
