@@ -2,6 +2,7 @@
 
 import { Actions } from "./actions.js";
 import { startActivity } from "./activity.js";
+import { startAway } from "./away.js";
 import { startBulkBar } from "./bulk-bar.js";
 import { startClock } from "./clock.js";
 import { startCounters } from "./counters.js";
@@ -51,6 +52,7 @@ startSightings(page);
 startBulkBar(page, actions);
 startSheet(page, actions);
 startCounters(page);
+startAway(page);
 startActivity(page);
 startPanel(page);
 startDigest(page);
