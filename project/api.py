@@ -12,6 +12,7 @@ from apps.helpdesk import bulk_api as bulk
 from apps.helpdesk import counts_api as counts
 from apps.noc import api as noc
 from apps.noc import sightings_api as sightings
+from apps.noc import timeline_api as timeline
 from apps.noc.failures import dead_letters_api, replays_api
 from apps.noc.figures import api as figures
 from apps.noc.receipts import api as receipts
@@ -41,6 +42,7 @@ urlpatterns: list[URLPattern] = [
     path("tickets/<int:ticket_id>/status/", helpdesk.TicketStatusView.as_view()),
     path("tickets/<int:ticket_id>/acknowledge/", attention.AcknowledgeView.as_view()),
     path("tickets/<int:ticket_id>/comments/", attention.CommentsView.as_view()),
+    path("tickets/<int:ticket_id>/timeline/", timeline.TimelineView.as_view()),
     path("noc/snapshot/", noc.SnapshotView.as_view()),
     path("noc/events/", noc.EventsView.as_view()),
     path("noc/events/<int:seq>/", receipts.EventView.as_view()),

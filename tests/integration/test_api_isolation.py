@@ -13,6 +13,7 @@ ID_ROUTES = [
     ("post", "/api/v1/tickets/{ticket}/acknowledge/", {}),
     ("delete", "/api/v1/tickets/{ticket}/acknowledge/", None),
     ("get", "/api/v1/tickets/{ticket}/comments/", None),
+    ("get", "/api/v1/tickets/{ticket}/timeline/", None),
     ("post", "/api/v1/tickets/{ticket}/comments/", {"text": "seen"}),
 ]
 BODY_IDS = [
