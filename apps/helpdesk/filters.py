@@ -1,7 +1,7 @@
 """Which tickets: one filter for the list, the counts and the page's address."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
@@ -83,6 +83,11 @@ def described(tickets: QuerySet[Ticket], given: Mapping[str, Any]) -> QuerySet[T
             "ticket_no", Value(" "), F("site__name"), Value(" "),
             Left("description", DESCRIPTION_CHARACTERS), Value(" "), ASSIGNEE,
         )  # fmt: skip
-        patterns = ["%" + _WILD.sub(r"\\\g<0>", word.lower()) + "%" for word in words]
-        tickets = tickets.filter(LikeAll(Lower(text), Value(patterns, ArrayField(TextField()))))
+        tickets = tickets.filter(has_all(text, words))
     return tickets
+
+
+def has_all(text: Any, words: Sequence[str]) -> LikeAll:
+    """Return the condition that an expression has all words, in whatever case."""
+    patterns = ["%" + _WILD.sub(r"\\\g<0>", word.lower()) + "%" for word in words]
+    return LikeAll(Lower(text), Value(patterns, ArrayField(TextField())))

@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Concat
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.helpdesk.api import checked, site_in_scope
+from apps.helpdesk.filters import has_all
 from apps.noc.models import Anomaly, Finding, Severity
 from apps.tenancy.access import Access
 from apps.tenancy.http.bodies import Id, Known
@@ -58,12 +60,23 @@ class NewAnomaly(NewSighting):
         return attrs
 
 
+class SightingQuery(PageQuery):
+    site = serializers.ListField(child=Id(), required=False, help_text="site ids")
+    severity = serializers.MultipleChoiceField(choices=Severity.choices, required=False)
+    q = serializers.CharField(
+        max_length=200,
+        required=False,
+        allow_blank=True,
+        help_text="Words that all occur in the title or metric, or the site's name.",
+    )
+
+
 class FindingsView(ScopedView):
     """What checks found to be wrong."""
 
-    @extend_schema(parameters=[PageQuery], responses=page_of(FindingRow))
+    @extend_schema(parameters=[SightingQuery], responses=page_of(FindingRow))
     def get(self, request: Request) -> Response:
-        return listed(self, Finding.objects.all(), FindingRow)
+        return listed(self, Finding.objects.all(), FindingRow, named="title")
 
     @extend_schema(request=NewFinding, responses={201: FindingRow})
     def post(self, request: Request) -> Response:
@@ -77,9 +90,9 @@ class FindingsView(ScopedView):
 class AnomaliesView(ScopedView):
     """Metrics that were not where they were expected."""
 
-    @extend_schema(parameters=[PageQuery], responses=page_of(AnomalyRow))
+    @extend_schema(parameters=[SightingQuery], responses=page_of(AnomalyRow))
     def get(self, request: Request) -> Response:
-        return listed(self, Anomaly.objects.all(), AnomalyRow)
+        return listed(self, Anomaly.objects.all(), AnomalyRow, named="metric")
 
     @extend_schema(request=NewAnomaly, responses={201: AnomalyRow})
     def post(self, request: Request) -> Response:
@@ -91,12 +104,25 @@ class AnomaliesView(ScopedView):
 
 
 def listed(
-    view: ScopedView, every: QuerySet[Any], shape: type[serializers.ModelSerializer[Any]]
+    view: ScopedView,
+    every: QuerySet[Any],
+    shape: type[serializers.ModelSerializer[Any]],
+    *,
+    named: str,
 ) -> Response:
-    """Return a page of what is in scope; without a site it is for who sees every site."""
-    query(PageQuery, view.request)
+    """
+    Return a page of what is in scope and meant; without a site it is for who sees every site.
+
+    ``named``: the column that says what was seen.
+    """
+    asked = query(SightingQuery, view.request)
     pages = NewestFirst()
     found = every.filter(view.access.within()).select_related("site")
+    for name, column in (("site", "site_id"), ("severity", "severity")):
+        if asked.get(name):
+            found = found.filter(**{f"{column}__in": sorted(asked[name])})
+    if words := asked.get("q", "").split():
+        found = found.filter(has_all(Concat(named, Value(" "), "site__name"), words))
     page = pages.paginate_queryset(found, view.request, view=view)
     return pages.get_paginated_response(shape(page, many=True).data)
 
