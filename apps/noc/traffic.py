@@ -24,6 +24,8 @@ class Other(Enum):
     ASSIGN = "assign"
     PRIORITY = "priority"
     DESCRIBE = "describe"
+    ACKNOWLEDGE = "acknowledge"
+    COMMENT = "comment"
     FINDING = "finding"
     ANOMALY = "anomaly"
 
@@ -54,6 +56,8 @@ OTHERS: Mapping[Other, int] = {
     Other.PRIORITY: 1_100,
     Other.DESCRIBE: 1_100,
     # Not in the set: now and then, so that a board shows them too.
+    Other.ACKNOWLEDGE: 6_000,
+    Other.COMMENT: 3_000,
     Other.FINDING: 900,
     Other.ANOMALY: 900,
 }
@@ -85,6 +89,8 @@ def next_deed(open_tickets: Mapping[Status, Sequence[int]], dice: random.Random)
     for deed, weight in OTHERS.items():
         if deed is Other.CREATE:
             weights[deed] = 0 if total >= MANY else weight * (WHILE_FEW if total < FEW else 1)
+        elif deed is Other.ACKNOWLEDGE:
+            weights[deed] = weight if open_tickets[Status.NEW] else 0
         elif total or deed in (Other.FINDING, Other.ANOMALY):
             weights[deed] = weight
     return pick(weights, dice)

@@ -100,7 +100,9 @@ class Desk:
         return True
 
     def _edit(self, deed: Other) -> bool:
-        status = pick({status: len(found) for status, found in self.open.items()}, self.dice)
+        counts = {status: len(found) for status, found in self.open.items()}
+        # A new one is what waits for somebody to see it.
+        status = Status.NEW if deed is Other.ACKNOWLEDGE else pick(counts, self.dice)
         ticket_id = self.dice.choice(self.open[status])
         place = self.places[self._site_of[ticket_id]]
         actor = self._somebody(place)
@@ -111,6 +113,11 @@ class Desk:
             elif deed is Other.PRIORITY:
                 priority = pick(traffic.PRIORITY, self.dice)
                 actions.edit_ticket(ticket_id=ticket_id, priority=priority, actor=actor)
+            elif deed is Other.ACKNOWLEDGE:
+                actions.acknowledge(ticket_id=ticket_id, actor=actor)
+            elif deed is Other.COMMENT:
+                remark = self.dice.choice(traffic_words.COMMENTS)
+                actions.comment(ticket_id=ticket_id, text=remark, actor=actor)
             else:
                 text = Ticket.objects.values_list("description", flat=True).get(pk=ticket_id)
                 update = self.dice.choice(traffic_words.UPDATES)

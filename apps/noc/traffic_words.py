@@ -39,6 +39,13 @@ UPDATES = (
     "Remote hands are on their way.",
     "Log files attached to the carrier's case.",
 )
+COMMENTS = (
+    "Looking into it.",
+    "Carrier was called, waiting for their answer.",
+    "The site's contact does not answer the telephone.",
+    "Same picture as last week, see the notes there.",
+    "Handed over to the next shift.",
+)
 AWAITED = ("User Info", "Vendor", "Problem", "Evidence")
 SOLUTIONS = (
     "Optic replaced, errors cleared.",
