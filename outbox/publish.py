@@ -14,6 +14,7 @@ from outbox.errors import BadEvent, NotInTransaction
 from outbox.wake import wake
 
 NAME_BYTES = 255  # of type and stream: indexes could not hold any length
+PAYLOAD_BYTES = 16 * 1024 * 1024  # far above what any sink takes: a mistake, not an event
 
 _NUL = re.compile(
     r"(?<!\\)(?:\\\\)*\\u0000"
@@ -38,7 +39,8 @@ def publish(
 
     Raises:
         NotInTransaction: no ``atomic`` block is open.
-        BadEvent: a name is empty, or the payload is no JSON object that PostgreSQL can store.
+        BadEvent: a name is empty, or the payload is no JSON object that PostgreSQL can store,
+            or larger than 16 MiB.
     """
     connection = connections[using]
     if not connection.in_atomic_block:
@@ -83,9 +85,11 @@ def _encode(payload: Mapping[str, Any]) -> str:
         raise BadEvent(f"the payload is {type(payload).__name__}: give a mapping, a JSON object")
     try:
         text = json.dumps(dict(payload), cls=DjangoJSONEncoder, allow_nan=False, ensure_ascii=False)
-        text.encode()  # a lone surrogate has no UTF-8
+        length = len(text.encode())  # a lone surrogate has no UTF-8
     except (TypeError, ValueError, RecursionError) as error:
         raise BadEvent(f"the payload is no JSON object that can be stored: {error}") from error
+    if length > PAYLOAD_BYTES:
+        raise BadEvent(f"the payload has {length:,} bytes: give at most {PAYLOAD_BYTES:,}")
     if _NUL.search(text):
         raise BadEvent("the payload holds a NUL character, which PostgreSQL cannot store")
     return text

@@ -91,6 +91,10 @@ class TestPublish:
 
         assert Message.objects.count() == 1
 
+    def test_refuses_a_payload_that_is_larger_than_any_event(self, outbox):
+        with transaction.atomic(), pytest.raises(BadEvent, match="16,777,216"):
+            publish("note_added", stream=STREAM, subject="note:1", payload={"x": "y" * 2**24})
+
     @pytest.mark.parametrize("bad", ["", "a\x00b", "\ud800"], ids=["empty", "nul", "surrogate"])
     @pytest.mark.parametrize("name", ["type", "stream", "subject"])
     def test_refuses_a_name_that_cannot_be_stored(self, name, bad, outbox):
