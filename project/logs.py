@@ -101,6 +101,8 @@ def logging_config(*, format_: str, level: str, instance: str) -> dict[str, Any]
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
+            # Two lines for each login that is in order.
+            "axes": {"level": "WARNING"},
         },
     }
 

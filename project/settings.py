@@ -1,5 +1,6 @@
 """The one reader of the environment; every other module reads ``django.conf.settings``."""
 
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -56,6 +57,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_celery_beat",
+    "axes",
     "outbox",
     "apps.tenancy",
     "apps.helpdesk",
@@ -73,6 +75,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 if OTEL_ENDPOINT:
     MIDDLEWARE.insert(0, "project.tracing.trace")
@@ -215,7 +218,8 @@ STATICFILES_DIRS = [
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
-LOGOUT_REDIRECT_URL = "login"
+LOGOUT_REDIRECT_URL = "/login/?signed-out"
+AUTHENTICATION_BACKENDS = ["apps.tenancy.lockout.LockoutBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -269,7 +273,29 @@ SPECTACULAR_SETTINGS = {
         "FindingStatus": "apps.noc.models.Finding.Status",
     },
 }
+KNOX_TOKEN_MODEL = "knox.AuthToken"  # noqa: S105 - a model, which our devices refer to
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Token", "TOKEN_TTL": None}
+
+# Addresses and networks of proxies whose X-Forwarded-For tells who the client is.
+FORWARDED_ALLOW_IPS: str = env.str("FORWARDED_ALLOW_IPS", default="127.0.0.1,::1")
+
+# --- Lockout, see apps/tenancy/lockout.py ------------------------------------------------------
+AXES_FAILURE_LIMIT: int = env.int("LOCKOUT_FAILURES", default=5)
+_lockout_minutes: float = env.float("LOCKOUT_MINUTES", default=15.0)
+if AXES_FAILURE_LIMIT < 1 or _lockout_minutes <= 0:
+    raise ImproperlyConfigured("LOCKOUT_FAILURES must be 1 or more, LOCKOUT_MINUTES above 0.")
+AXES_COOLOFF_TIME = timedelta(minutes=_lockout_minutes)
+AXES_HANDLER = "axes.handlers.database.AxesDatabaseHandler"
+AXES_USERNAME_FORM_FIELD = "username"  # its default is no string, and Celery reads all settings
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "apps.tenancy.lockout.address_of"
+AXES_LOCKOUT_CALLABLE = "apps.noc.door.locked"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # it ends by itself, whoever goes on trying
+AXES_DISABLE_ACCESS_LOG = True  # who was logged in when is not kept
+AXES_ENABLE_ADMIN = False  # ours shows the rows and edits none
+AXES_VERBOSE = False
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
 
 # --- Logs ------------------------------------------------------------------------------------
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="json")

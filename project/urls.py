@@ -1,22 +1,16 @@
 """Every path of the site: the operators' page, the admin, the API, metrics and health."""
 
 from django.contrib import admin
-from django.contrib.auth import views as auth_views
+from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
-from apps.noc import api_docs, dashboard, metrics
+from apps.noc import api_docs, dashboard, door, metrics
 from project import health
 
 urlpatterns = [
     path("", dashboard.board, name="dashboard"),
-    path(
-        "login/",
-        auth_views.LoginView.as_view(
-            template_name="noc/login.html", redirect_authenticated_user=True
-        ),
-        name="login",
-    ),
-    path("logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("login/", door.SignIn.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
     path("api/docs/", api_docs.page, name="api-docs"),
     path("api/v1/", include("project.api")),

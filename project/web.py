@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from django.conf import settings
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
@@ -97,6 +98,7 @@ def config(*, host: str, port: int, **options: Any) -> uvicorn.Config:
         ws=FeedProtocol,
         ws_per_message_deflate=False,
         ws_max_size=MAX_FRAME_BYTES,
+        forwarded_allow_ips=settings.FORWARDED_ALLOW_IPS,
         access_log=False,  # project/request_id.py writes the line of a request
         # Its pings wait behind the frames in the buffers, so it would end clients that are slow but
         # alive. The feed pings, and ends who takes nothing.

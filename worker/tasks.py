@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.noc.figures import forgetting, rollup, samples
 from apps.noc.health import beats, canary
 from apps.noc.receipts import store
-from apps.tenancy import sessions
+from apps.tenancy import lockout, sessions
 from apps.tenancy.http import once, throttles
 from outbox import epoch, heartbeat, partitions, relay, replay, retention
 from outbox.conf import outbox_settings
@@ -93,6 +93,7 @@ def forget() -> None:
         "failures": retention.forget_failures(now=now, deadline=deadline),
         "receipts": retention.in_batches(partial(store.forget, before=before), deadline=deadline),
         "figures": retention.in_batches(partial(forgetting.forget, now=now), deadline=deadline),
+        "lockouts": retention.in_batches(lockout.forget_ended, deadline=deadline),
         "sessions": retention.in_batches(sessions.forget_expired, deadline=deadline),
         "kept_answers": retention.in_batches(once.forget, deadline=deadline),
         "throttles": retention.in_batches(throttles.forget, deadline=deadline),

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from axes.models import AccessAttempt
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from apps.tenancy.history_admin import HistoryAdmin
 from apps.tenancy.models import Capability, Membership, Site, Tenant
 from apps.tenancy.scoped_admin import ScopedAdmin, access_to_admin, is_superuser
 
@@ -82,3 +85,21 @@ class MembershipAdmin(ScopedAdmin):
         access = access_to_admin(request)
         manages = access is not None and access.may(Capability.TENANT_ADMIN)
         return super().has_view_permission(request, obj) and (manages or is_superuser(request))
+
+
+@admin.register(AccessAttempt)
+class WrongPasswordsAdmin(HistoryAdmin):
+    """Wrong passwords that still count; they belong to no tenant, so superusers alone see them."""
+
+    list_display = ["username", "ip_address", "failures_since_start", "attempt_time", "path_info"]
+    fields = [
+        "username", "ip_address", "failures_since_start", "attempt_time", "path_info", "user_agent",
+    ]  # fmt: skip
+    search_fields = ["username", "ip_address"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        everything = admin.ModelAdmin.get_queryset(self, request)
+        return everything if is_superuser(request) else everything.none()
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_superuser(request)

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.tenancy import tickets
+from apps.tenancy import lockout, tickets
 from apps.tenancy.access import access_of, refusal_of
 from apps.tenancy.http.bodies import Known
 from apps.tenancy.http.problems import Problem
@@ -41,9 +41,11 @@ class TokenView(APIView):
     def post(self, request: Request) -> Response:
         login = Login(data=request.data)
         login.is_valid(raise_exception=True)
-        user = authenticate(request, **login.validated_data)
+        # Django's own request: on it the lockout marks that the answer is 429.
+        user = authenticate(request._request, **login.validated_data)
         if not isinstance(user, User):
             raise Problem(401, "The user name or the password is wrong, or the account is closed.")
+        lockout.forgive(request._request, user)
         return Response({"token": new_token(user)}, headers={"Cache-Control": "no-store"})
 
 

@@ -121,7 +121,7 @@ SCHEMA = {
                 ipam=record(
                     config={
                         "type": "array",
-                        "items": record(["subnet", "ip_range"], subnet=TEXT, ip_range=TEXT),
+                        "items": record(["subnet"], subnet=TEXT, gateway=TEXT, ip_range=TEXT),
                         "minItems": 1,
                         "maxItems": 1,
                     }
@@ -217,6 +217,8 @@ class TestServices:
         assert address not in ip_network(subnet["ip_range"])  # nobody else gets it
         reachable = [each for each in map(ip_network, clients) if each.version == 4]
         assert [n for n in reachable if n.overlaps(network)] == [ip_network(f"{address}/32")]
+        trusted = services["web"]["environment"]["FORWARDED_ALLOW_IPS"].split(",")
+        assert subnet["gateway"] in trusted
         # Docker's gateway, from which the proxy in front appears to come.
         assert address != next(network.hosts())
 

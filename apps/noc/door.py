@@ -1,0 +1,55 @@
+"""The door: the login page, and what is answered while a user name is locked."""
+
+from typing import Any
+
+from django.contrib.auth.views import LoginView
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from apps.tenancy.http.problems import CONTENT_TYPE, members
+from apps.tenancy.lockout import locked_seconds
+
+TOO_MANY = 429
+PAGE = "noc/login.html"
+
+
+class SignIn(LoginView):
+    """Who is signed in already goes on to the board."""
+
+    template_name = PAGE
+    redirect_authenticated_user = True
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        signed_out = "signed-out" in self.request.GET
+        return super().get_context_data(signed_out=signed_out, **kwargs)
+
+
+def locked(request: HttpRequest, *_: object) -> HttpResponse:
+    """
+    Return the answer to a login whose user name is locked, of all three doors.
+
+    Called by the middleware of axes, with more arguments that differ under ASGI.
+    """
+    username = getattr(request, "axes_credentials", None) or {}
+    seconds = locked_seconds(request, username.get("username") or "")
+    headers = {"Retry-After": str(seconds), "Cache-Control": "no-store"}
+    minutes = -(-seconds // 60)
+    if request.path.startswith("/api/"):
+        detail = (
+            "Too many wrong passwords for this user name from this address:"
+            f" come again in {minutes} min. The right one is refused until then."
+        )
+        document = members(TOO_MANY, detail)
+        return JsonResponse(document, status=TOO_MANY, headers=headers, content_type=CONTENT_TYPE)
+    page = {"locked_minutes": minutes, "next": _next(request)}
+    answer = render(request, PAGE, page, status=TOO_MANY)
+    for name, value in headers.items():
+        answer.headers[name] = value
+    return answer
+
+
+def _next(request: HttpRequest) -> str:
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    safe = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, request.is_secure())
+    return wanted if safe else ""
