@@ -18,6 +18,7 @@ from apps.noc.figures import api as figures
 from apps.noc.receipts import api as receipts
 from apps.noc.saved_views import api as saved_views
 from apps.tenancy import api as tenancy
+from apps.tenancy import devices_api as devices
 from apps.tenancy import directory_api as directory
 from apps.tenancy.http.problems import CONTENT_TYPE, members
 
@@ -35,6 +36,8 @@ urlpatterns: list[URLPattern] = [
     path("auth/me/", tenancy.MeView.as_view()),
     path("members/", directory.MembersView.as_view()),
     path("sites/", directory.SitesView.as_view()),
+    path("auth/devices/", devices.DevicesView.as_view()),
+    path("auth/devices/<slug:device_id>/", devices.DeviceView.as_view()),
     path("tickets/", helpdesk.TicketsView.as_view()),
     path("tickets/bulk/", bulk.BulkView.as_view()),
     path("tickets/counts/", counts.CountsView.as_view()),

@@ -1,6 +1,6 @@
 """Who may see and do what: computed from the database each time, never kept in a session."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -23,6 +23,10 @@ class Access:
 
     def may(self, capability: str) -> bool:
         return capability in self.capabilities
+
+    def only(self, capability: str) -> "Access":
+        """Return the same access with no other capability than this, if it has this."""
+        return replace(self, capabilities=self.capabilities & {capability})
 
     def sees(self, site_id: int | None) -> bool:
         """Tell whether the site is in scope; what has no site is seen by who sees all of them."""

@@ -11,11 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.tenancy import lockout, tickets
-from apps.tenancy.access import access_of, refusal_of
+from apps.tenancy import devices, lockout, tickets
+from apps.tenancy.access import refusal_of
 from apps.tenancy.http.bodies import Known
 from apps.tenancy.http.problems import Problem
-from apps.tenancy.http.scoped import ScopedView
+from apps.tenancy.http.scoped import ScopedView, access_by
 from apps.tenancy.http.throttles import PerCaller, PerLogin
 from apps.tenancy.models import Capability, Tenant
 from apps.tenancy.tokens import new_token
@@ -24,6 +24,9 @@ from apps.tenancy.tokens import new_token
 class Login(Known):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=128, trim_whitespace=False)
+    device = serializers.CharField(
+        required=False, max_length=devices.MAX_NAME, help_text="A name, listed by auth/devices/."
+    )
 
 
 class Token(serializers.Serializer[dict[str, str]]):
@@ -41,12 +44,21 @@ class TokenView(APIView):
     def post(self, request: Request) -> Response:
         login = Login(data=request.data)
         login.is_valid(raise_exception=True)
+        name: str | None = login.validated_data.pop("device", None)
         # Django's own request: on it the lockout marks that the answer is 429.
         user = authenticate(request._request, **login.validated_data)
         if not isinstance(user, User):
             raise Problem(401, "The user name or the password is wrong, or the account is closed.")
         lockout.forgive(request._request, user)
-        return Response({"token": new_token(user)}, headers={"Cache-Control": "no-store"})
+        token = new_token(user) if name is None else _new_device(user, name)
+        return Response({"token": token}, headers={"Cache-Control": "no-store"})
+
+
+def _new_device(user: User, name: str) -> str:
+    try:
+        return devices.add(user, name=name, read_only=False)[1]
+    except devices.TooManyDevices as error:
+        raise Problem(409, str(error)) from error
 
 
 class Ticket(serializers.Serializer[dict[str, object]]):
@@ -60,6 +72,7 @@ class WsTicketView(ScopedView):
 
     needs = {"POST": Capability.NOC_VIEW}
     repeatable = False
+    read_only_may = frozenset({"POST"})
 
     @extend_schema(request=None, responses={201: Ticket})
     def post(self, request: Request) -> Response:
@@ -97,6 +110,9 @@ class Me(serializers.Serializer[dict[str, object]]):
     tenant = Named(allow_null=True)
     capabilities = serializers.ListField(child=serializers.CharField())
     sites = serializers.JSONField(help_text='"*" or a list of site ids')
+    read_only = serializers.BooleanField(  # type: ignore[assignment]
+        help_text="The token that was sent may only read."
+    )
     refused = serializers.CharField(
         allow_null=True, help_text="Why the feed is refused; null when it is not."
     )
@@ -111,7 +127,7 @@ class MeView(APIView):
     def get(self, request: Request) -> Response:
         user = request.user
         assert isinstance(user, User)  # noqa: S101 - the permission let nobody else in
-        access = access_of(user)
+        access = access_by(request)
         tenant = None if access is None else Tenant.objects.get(pk=access.tenant_id)
         return Response(
             {
@@ -120,6 +136,7 @@ class MeView(APIView):
                 "tenant": tenant and {"id": tenant.pk, "name": tenant.name},
                 "capabilities": sorted(access.capabilities) if access else [],
                 "sites": _sites(access.sites) if access else [],
+                "read_only": devices.is_read_only(request.auth),
                 "refused": refusal_of(user),
             }
         )

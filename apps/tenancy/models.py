@@ -186,6 +186,26 @@ class Throttle(models.Model):
         return self.key
 
 
+class Device(models.Model):
+    """A token that has a name. It goes with the token, also when SQL deletes that."""
+
+    # The migration makes the foreign key itself, so that the database cascades.
+    token = models.OneToOneField(
+        AuthToken, on_delete=models.CASCADE, related_name="device", db_constraint=False
+    )
+    name = models.CharField(max_length=100)
+    read_only = models.BooleanField(
+        db_default=False, default=False, help_text="It may read, and open the feed."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    last_used_at = models.DateTimeField(
+        null=True, editable=False, help_text="Written once a minute at most."
+    )
+
+    def __str__(self) -> str:
+        return self.name
+
+
 # Tables of others, named so that they can carry triggers; nothing else uses these classes.
 
 

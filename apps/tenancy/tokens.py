@@ -1,4 +1,9 @@
-"""API tokens: knox keeps their digests; a token is read from the header and from nowhere else."""
+"""
+API tokens: knox keeps their digests; a token is read from the header and from nowhere else.
+
+Every request with a token passes here, whatever its view is, so this is where a read-only token is
+held to reading.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,17 +14,41 @@ from django.db.models.functions import Now
 from knox.auth import TokenAuthentication as KnoxAuthentication
 from knox.crypto import hash_token
 from knox.models import AuthToken
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+
+from apps.tenancy import devices
 
 
 class TokenAuthentication(KnoxAuthentication):
-    """``Authorization: Token …``, refusing what cannot be a token before it is looked up."""
+    """
+    ``Authorization: Token …``; a read-only token does nothing but read.
+
+    A view that changes nothing by a POST says so by ``read_only_may = {"POST"}``.
+    """
+
+    def authenticate(self, request: Request) -> tuple[User, AuthToken] | None:
+        found: tuple[User, AuthToken] | None = super().authenticate(request)
+        if found is None:
+            return None
+        _, token = found
+        if devices.is_read_only(token):
+            view = (request.parser_context or {}).get("view")
+            if request.method not in {*SAFE_METHODS, *getattr(view, "read_only_may", ())}:
+                raise PermissionDenied(
+                    "This token may only read: use one that is not read-only, or sign in."
+                )
+        devices.used(token)
+        return found
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, AuthToken]:
-        if not token.isalnum():
+        digest = digest_of(token.decode("latin1"))
+        found = _live().select_related("user", "device").filter(digest=digest).first()
+        if found is None:
             raise AuthenticationFailed("Invalid token: get one by POST /api/v1/auth/token/.")
-        found: tuple[User, AuthToken] = super().authenticate_credentials(token)
-        return found
+        user_and_token: tuple[User, AuthToken] = self.validate_user(found)
+        return user_and_token
 
 
 @dataclass(frozen=True, slots=True)

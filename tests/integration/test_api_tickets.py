@@ -35,6 +35,7 @@ class TestLogin:
             "tenant": {"id": world.a.tenant.pk, "name": "Tenant A"},
             "capabilities": ["noc:view", "ticket:write"],
             "sites": "*",
+            "read_only": False,
             "refused": None,
         }
 

@@ -13,6 +13,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from apps.tenancy import devices
 from apps.tenancy.access import Access, access_of, refusal_of
 from apps.tenancy.http import once
 from apps.tenancy.models import Capability
@@ -24,6 +25,14 @@ REMEDY = {
 }
 
 
+def access_by(request: Request) -> Access | None:
+    """Return what the caller may do: with a read-only token no more than see."""
+    access = access_of(request.user)
+    if access is not None and devices.is_read_only(request.auth):
+        return access.only(Capability.NOC_VIEW)
+    return access
+
+
 class MayDoThis(permissions.BasePermission):
     """Reading needs ``noc:view``, writing ``ticket:write``, unless the view says otherwise."""
 
@@ -31,7 +40,7 @@ class MayDoThis(permissions.BasePermission):
         if not request.user.is_authenticated:
             return False  # 401
         assert isinstance(view, ScopedView)  # noqa: S101 - set by the class below
-        access = access_of(request.user)
+        access = access_by(request)
         if access is None:
             raise PermissionDenied(REMEDY[refusal_of(request.user) or "inactive"])
         needed = view.needs.get(request.method or "", Capability.NOC_VIEW)
