@@ -4,13 +4,19 @@ from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
-from apps.noc import api_docs, dashboard, door, metrics
+from apps.noc import account, api_docs, dashboard, door, metrics, version
 from project import health
 
 urlpatterns = [
     path("", dashboard.board, name="dashboard"),
     path("login/", door.SignIn.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("account/", account.page, name="account"),
+    path("account/password/", account.change_password, name="account-password"),
+    path("account/tokens/", account.new_token, name="account-new-token"),
+    path("account/tokens/<slug:device_id>/", account.revoke, name="account-revoke"),
+    path("account/sign-out/", account.sign_out_everywhere, name="account-sign-out"),
+    path("version", version.view, name="version"),
     path("admin/", admin.site.urls),
     path("api/docs/", api_docs.page, name="api-docs"),
     path("api/v1/", include("project.api")),
