@@ -519,18 +519,51 @@ class TestApi:
         assert total(world.a.site_operator) == [2, 0, 2]  # a finding of no site is not theirs
         assert total(world.b.operator) == [1, 1, 1]
 
-    def test_has_one_value_per_minute(
-        self, world: World, stats: Callable[..., dict[str, Any]]
+    @pytest.mark.parametrize(
+        ("minutes", "step_s", "values"),
+        [(1, 60, 1), (60, 60, 60), (361, 120, 181), (1440, 300, 288)],
+    )
+    def test_has_one_value_per_step(
+        self,
+        world: World,
+        stats: Callable[..., dict[str, Any]],
+        minutes: int,
+        step_s: int,
+        values: int,
     ) -> None:
-        found = stats(world.a.operator, 1_440)
+        found = stats(world.a.operator, minutes)
         begin, end = (datetime.fromisoformat(found[name]) for name in ("from", "to"))
 
-        assert end - begin == timedelta(minutes=1_440)
-        assert (begin.second, begin.microsecond, found["step_s"]) == (0, 0, 60)
-        assert begin < timezone.now() <= end
+        assert (end - begin).total_seconds() == step_s * values
+        assert (begin.timestamp() % step_s, found["step_s"]) == (0, step_s)
+        assert begin <= timezone.now() < end
         lines = [*found["events"].values(), *found["delivery"].values(), *found["open"].values()]
-        assert {len(line) for line in lines} == {1_440}
+        assert {len(line) for line in lines} == {values}
         assert len(lines) == 3 + 2 + 4
+
+    def test_adds_up_the_minutes_of_a_step(
+        self, world: World, stats: Callable[..., dict[str, Any]]
+    ) -> None:
+        end = datetime.fromisoformat(stats(world.a.operator, 1_440)["to"])
+        tenant, site = world.a.tenant, world.a.near
+        for back, slow in ((6, 0), (7, 0), (8, 0), (9, 1), (20, 1)):
+            minute = end - timedelta(minutes=back)
+            EventCount.objects.create(
+                tenant=tenant, minute=minute, site_id=site.pk, ticket=back, finding=0, anomaly=1
+            )
+            counts = [0] * SIZE
+            counts[40 if slow else 10] = 1
+            DeliveryCount.objects.create(tenant=tenant, minute=minute, counts=counts)
+            SampleRun.objects.create(minute=minute)
+            OpenSample.objects.create(
+                site=site, minute=minute, new=back, in_progress=0, on_hold=0, resolved=0
+            )
+
+        found = stats(world.a.operator, 1_440)
+        at = -2 if found["to"] == end.strftime("%Y-%m-%dT%H:%M:%S.%fZ") else -3
+        assert (found["events"]["ticket"][at], found["events"]["anomaly"][at]) == (30, 4)
+        assert found["open"]["NEW"][at] == 6
+        assert found["delivery"]["p50_s"][at] < 0.02 < 5 < found["delivery"]["p95_s"][at]
 
     @pytest.mark.parametrize("query", ["minutes=0", "minutes=1441", "minutes=x", "hours=1"])
     def test_refuses_other_spans(self, world: World, api: Callable[[Any], Any], query: str) -> None:

@@ -11,16 +11,14 @@ from rest_framework.response import Response
 from apps.helpdesk.rows import utc
 from apps.noc.figures import series
 from apps.noc.figures.samples import COLUMNS
-from apps.noc.figures.series import STEP, Span
+from apps.noc.figures.series import STEPS, Span
 from apps.tenancy.http.bodies import Known, Whole
 from apps.tenancy.http.paging import query
 from apps.tenancy.http.scoped import ScopedView
 
-MOST_MINUTES = 24 * 60
-
 
 class FiguresQuery(Known):
-    minutes = Whole(min_value=1, max_value=MOST_MINUTES, default=60)
+    minutes = Whole(min_value=1, max_value=STEPS[-1][0], default=60)
 
 
 def _counts(**options: Any) -> serializers.ListField:
@@ -34,8 +32,8 @@ def _seconds() -> serializers.ListField:
 class Figures(serializers.Serializer[dict[str, Any]]):
     """The shape, for the OpenAPI document; every list has one value per step."""
 
-    to = serializers.DateTimeField(help_text="The end of the minute that still runs.")
-    step_s = serializers.IntegerField()
+    to = serializers.DateTimeField(help_text="The end of the step that still runs.")
+    step_s = serializers.IntegerField(help_text="60, 120 or 300, so that there are at most 288.")
     events = inline_serializer("EventFigures", {kind: _counts() for kind in series.KINDS})
     delivery = inline_serializer("DeliveryFigures", {"p50_s": _seconds(), "p95_s": _seconds()})
     open = inline_serializer(
@@ -48,10 +46,11 @@ class Figures(serializers.Serializer[dict[str, Any]]):
 
 class FiguresView(ScopedView):
     """
-    Events per minute, the delay of deliveries and the open tickets, up to the minute that runs.
+    Events, delays of deliveries and open tickets in steps, up to the one that still runs.
 
-    Counted are events of the sites in scope by the minute of their recording, a move at its new
-    site. The delays are those of the whole tenant. They are some seconds old.
+    Events are those of the sites in scope, by the time of their recording, a move at its new site.
+    Delays are those of the whole tenant, from a change to its delivery. Open tickets are those at
+    the end of the step. All of it is up to 15 s old.
     """
 
     @extend_schema(parameters=[FiguresQuery], responses=Figures)
@@ -61,7 +60,7 @@ class FiguresView(ScopedView):
             {
                 "from": utc(span.begin),
                 "to": utc(span.end),
-                "step_s": int(STEP.total_seconds()),
+                "step_s": int(span.step.total_seconds()),
                 "events": series.events(self.access, span),
                 "delivery": series.delays(self.access, span),
                 "open": series.open_tickets(self.access, span),

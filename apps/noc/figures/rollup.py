@@ -81,11 +81,12 @@ counted AS (
      SET ticket = n.ticket + excluded.ticket, finding = n.finding + excluded.finding,
          anomaly = n.anomaly + excluded.anomaly),
 moved AS (
-  UPDATE noc_eventcursor c SET seq = d.upto, recorded_at = coalesce(f.last, c.recorded_at)
-    FROM due d
-    LEFT JOIN (SELECT tenant_id, max(recorded_at) AS last FROM found GROUP BY tenant_id) f
-           ON f.tenant_id = d.tenant_id
-   WHERE c.tenant_id = d.tenant_id)
+  UPDATE noc_eventcursor c
+     SET seq = d.upto,
+         recorded_at = coalesce((SELECT e.recorded_at FROM event_log e
+                                  WHERE e.stream = d.name AND e.seq = d.upto
+                                    AND e.recorded_at >= d.recorded_at), c.recorded_at)
+    FROM due d WHERE c.tenant_id = d.tenant_id)
 SELECT coalesce(sum(upto - seq), 0) FROM due
 """
 
