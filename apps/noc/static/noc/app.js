@@ -4,6 +4,7 @@ import { Actions } from "./actions.js";
 import { startActivity } from "./activity.js";
 import { startAway } from "./away.js";
 import { startBulkBar } from "./bulk-bar.js";
+import { startCharts } from "./charts.js";
 import { startClock } from "./clock.js";
 import { startCounters } from "./counters.js";
 import { startDigest } from "./digest.js";
@@ -18,6 +19,7 @@ import { startPanel } from "./panel.js";
 import { startSavedViews } from "./saved-views.js";
 import { startSheet } from "./sheet.js";
 import { startSightings } from "./sightings.js";
+import { startSites } from "./sites.js";
 import { startStateLine } from "./state-line.js";
 import { startToasts } from "./toasts.js";
 import { startViewsNav } from "./views-nav.js";
@@ -28,6 +30,7 @@ import { startViewsNav } from "./views-nav.js";
 
 const page = new PageState({ address: new URL(location.href) });
 const { feed, store } = page;
+const directory = new Directory(page.http);
 const actions = new Actions({
   store,
   http: page.http,
@@ -45,7 +48,7 @@ startStateLine(page);
 startClock(page);
 startSavedViews(page, part("saved")); // first of the parts that show the filter: it may choose the default view
 startViewsNav(page);
-startFilters(page, new Directory(page.http));
+startFilters(page, directory);
 startToasts(page);
 page.list = startList(page);
 startSightings(page);
@@ -54,6 +57,8 @@ startSheet(page, actions);
 startCounters(page);
 startAway(page);
 startActivity(page);
+startSites(page, directory);
+startCharts(page);
 startPanel(page);
 startDigest(page);
 
