@@ -2,6 +2,7 @@
 
 import { Actions } from "./actions.js";
 import { startActivity } from "./activity.js";
+import { startAttention } from "./attention.js";
 import { startAway } from "./away.js";
 import { startBulkBar } from "./bulk-bar.js";
 import { startCharts } from "./charts.js";
@@ -45,6 +46,7 @@ feed.addEventListener("problem", (/** @type {CustomEvent<ProblemDetail>} */ { de
 
 startMenus();
 startStateLine(page);
+startAttention(page);
 startClock(page);
 startSavedViews(page, part("saved")); // first of the parts that show the filter: it may choose the default view
 startViewsNav(page);

@@ -18,35 +18,42 @@ const NOTICES = {
 };
 const TRUSTED = new Set(["live", "catching-up", "loading"]);
 
+/** Whether what the page shows is current, or about to be. @param {StateDetail["state"]} state */
+export const isTrusted = (state) => TRUSTED.has(state);
+
+/**
+ * "Live", "Stale since 09:41:07 UTC".
+ * @param {StateDetail} detail
+ * @param {import("./times.js").Times} times
+ */
+export function stateWord({ state, since }, times) {
+  switch (state) {
+    case "loading":
+      return "Loading";
+    case "catching-up":
+      return "Catching up";
+    case "live":
+      return "Live";
+    case "stale":
+      return `Stale since ${times.clockWithZone(since)}`;
+    case "signed-out":
+      return "Signed out";
+    case "stopped":
+      return "Stopped";
+  }
+}
+
 /** @param {PageState} page */
 export function startStateLine(page) {
   const { feed, times } = page;
   const line = part("state");
 
-  /** @param {StateDetail} detail */
-  function word({ state, since }) {
-    switch (state) {
-      case "loading":
-        return "Loading";
-      case "catching-up":
-        return "Catching up";
-      case "live":
-        return "Live";
-      case "stale":
-        return `Stale since ${times.clockWithZone(since)}`;
-      case "signed-out":
-        return "Signed out";
-      case "stopped":
-        return "Stopped";
-    }
-  }
-
   function show() {
     const { state, since, reason } = feed;
     line.dataset.state = state;
     line.dataset.reason = reason ?? "";
-    document.body.dataset.feed = TRUSTED.has(state) ? "trusted" : "stale";
-    part("state-word").textContent = word({ state, since });
+    document.body.dataset.feed = isTrusted(state) ? "trusted" : "stale";
+    part("state-word").textContent = stateWord(feed, times);
     notice(...(NOTICES[reason ?? ""] ?? NOTICES[state] ?? ["", ""]));
     showAge();
   }
