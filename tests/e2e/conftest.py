@@ -23,6 +23,11 @@ CHROMIUM_OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# The user's choice, kept where the page keeps it, until the test makes another one.
+NO_FLOODS = """
+    localStorage.getItem("noc.prefs") ??
+        localStorage.setItem("noc.prefs", JSON.stringify({ floods: { on: false } }));
+"""
 
 
 @pytest.fixture(scope="session")
@@ -115,8 +120,9 @@ def sign_in(browser: Browser, stack: Running) -> Iterator[Callable[..., Page]]:
     """
     Opens the board as a user, in a browser of their own: ``sign_in(user, path="/?status=NEW", …)``.
 
-    Further arguments are those of ``Browser.new_context``. The test fails on any error of a script,
-    any dialog, and anything that the content security policy refuses.
+    Further arguments are those of ``Browser.new_context``. Floods are not grouped unless asked for:
+    all tests together are one, and each looks for rows of its own. The test fails on any error of
+    a script, any dialog, and anything that the content security policy refuses.
     """
     contexts, troubles = [], []
 
@@ -124,9 +130,13 @@ def sign_in(browser: Browser, stack: Running) -> Iterator[Callable[..., Page]]:
         if "Content Security Policy" in message.text:
             troubles.append(message.text)
 
-    def open_page(user: dict[str, Any], *, path: str = "/", **options: Any) -> Page:
+    def open_page(
+        user: dict[str, Any], *, path: str = "/", floods: bool = False, **options: Any
+    ) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 760}, **options})
         contexts.append(context)
+        if not floods:
+            context.add_init_script(NO_FLOODS)
         page = context.new_page()
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("console", refused)

@@ -2,6 +2,7 @@
 
 import { Actions } from "./actions.js";
 import { startActivity } from "./activity.js";
+import { startAlarms } from "./alarms.js";
 import { startAttention } from "./attention.js";
 import { startAway } from "./away.js";
 import { startBulkBar } from "./bulk-bar.js";
@@ -11,6 +12,7 @@ import { startCounters } from "./counters.js";
 import { startDigest } from "./digest.js";
 import { Directory } from "./directory.js";
 import { startFilters } from "./filters.js";
+import { startFloods } from "./floods.js";
 import { startHelp } from "./help.js";
 import { bindings, startKeys } from "./keys.js";
 import { startList } from "./list.js";
@@ -46,6 +48,7 @@ feed.addEventListener("problem", (/** @type {CustomEvent<ProblemDetail>} */ { de
 
 startMenus();
 startStateLine(page);
+startFloods(page);
 startAttention(page);
 startClock(page);
 startSavedViews(page, part("saved")); // first of the parts that show the filter: it may choose the default view
@@ -68,6 +71,7 @@ const help = startHelp(page);
 const bound = bindings(page, help.show);
 help.list(bound);
 startKeys(page, bound);
+page.alarms = startAlarms(page);
 
 page.knowMe().catch((error) => console.warn("who looks is not known:", error));
 feed.start();

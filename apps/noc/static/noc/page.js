@@ -20,7 +20,8 @@ export const NO_VIEW = { id: 0, query: "" };
 /**
  * Dispatches `filter` when what is shown was chosen anew (filter or view), `me` when it is known who
  * looks, `open` when another ticket is to be shown beside the list, `toast` (detail {@link Toast}), `hold`
- * when rows may move again, `away` (detail {@link import("./absence.js").Absent}) when the page is current after it was not.
+ * when rows may move again, `away` (detail {@link import("./absence.js").Absent}) when the page is current after it was not,
+ * `flood` when {@link PageState.flood} changed, `rang` (detail `Ring` of alarm-rules.js).
  */
 export class PageState extends EventTarget {
   prefs = new Prefs();
@@ -39,6 +40,8 @@ export class PageState extends EventTarget {
   actions = null;
   /** Why rows keep their places: an open menu and the like. `hold` is dispatched when one of them ends. @type {Set<string>} */
   #holds = new Set();
+  /** None on a wall. @type {Pick<import("./alarms.js").Alarms, "snooze" | "snoozedUntil"> | null} */
+  alarms = null;
 
   /**
    * @param {{address: URL, token?: string | null, wall?: boolean, fetchTicket?: (() => Promise<string>) | undefined}} options

@@ -1,0 +1,362 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { AlarmRules, COALESCE_MS, alarming, isQuiet, settingsOf, told } from "../../apps/noc/static/noc/alarm-rules.js";
+
+const START = Date.parse("2026-01-01T10:00:00Z");
+const MINUTE = 60_000;
+const LIVE = { live: true, muted: false, quiet: false };
+
+const alarm = (id, severity = "CRITICAL", more = {}) => ({ key: `ticket:${id}`, ticket: id, severity, text: `${severity} ${id}`, ...more });
+const sighting = (id, severity) => ({ key: `finding:${id}`, severity, text: `finding ${id}` });
+
+/** The rules with a clock, which is moved by hand. */
+class Desk {
+  now = START;
+  moment = LIVE;
+
+  constructor({ settings = {}, ...options } = {}) {
+    this.rules = new AlarmRules({ settings: settingsOf(settings), ...options });
+  }
+
+  rise(...alarms) {
+    for (const each of alarms) this.rules.rise(each, this.now, this.moment.live);
+    return this;
+  }
+
+  /** Let time pass and return what rang, second by second. */
+  pass(ms) {
+    const rings = [];
+    for (const end = this.now + ms; this.now < end; ) {
+      this.now = Math.min(end, this.now + 1000);
+      const ring = this.rules.ring(this.now, this.moment);
+      if (ring) rings.push(ring);
+    }
+    return rings;
+  }
+
+  sounds(ms) {
+    return this.pass(ms).map(({ reason, sound }) => [reason, sound]);
+  }
+
+  caughtUp() {
+    this.moment = { ...this.moment, live: true };
+    return this.rules.caughtUp(this.now, this.moment);
+  }
+
+  with(changes) {
+    this.moment = { ...this.moment, ...changes };
+    return this;
+  }
+}
+
+describe("a new ticket", () => {
+  it("rings as its severity says: repeated, once, not at all", () => {
+    assert.deepEqual(new Desk().rise(alarm(1)).sounds(5 * MINUTE), [["new", "CRITICAL"], ["again", "CRITICAL"], ["again", "CRITICAL"]]);
+    assert.deepEqual(new Desk().rise(alarm(1, "HIGH")).sounds(60 * MINUTE), [["new", "HIGH"]]);
+    assert.deepEqual(new Desk().rise(alarm(1, "MEDIUM"), alarm(2, "LOW")).sounds(60 * MINUTE), []);
+  });
+
+  it("of a severity that is not known does not ring", () => {
+    assert.deepEqual(new Desk().rise(alarm(1, "ODD")).sounds(MINUTE), []);
+  });
+
+  it("rings together with the others of its burst, by the worst", () => {
+    const desk = new Desk().rise(alarm(1, "HIGH"), alarm(2, "LOW"));
+    desk.now += 1000;
+    desk.rise(alarm(3), alarm(4, "HIGH"), alarm(5));
+
+    const rings = desk.pass(MINUTE);
+
+    assert.equal(rings.length, 1);
+    assert.equal(rings[0].sound, "CRITICAL");
+    assert.equal(told(rings[0]), "5 new tickets, 2 critical");
+  });
+
+  it("does not wait for a burst that never ends", () => {
+    const desk = new Desk();
+    let rings = 0;
+    for (let each = 0; each < 10; each += 1) rings += desk.rise(alarm(each, "HIGH")).pass(1000).length;
+
+    assert.equal(rings, 5);
+    assert.equal(COALESCE_MS, 1500);
+  });
+
+  it("is one when it is reopened or more severe, not when it is edited or less severe", () => {
+    const at = (severity, unacknowledged = true) => ({ severity, unacknowledged });
+    assert.equal(alarming(null, at("LOW")), true);
+    assert.equal(alarming(at("LOW", false), at("LOW")), true);
+    assert.equal(alarming(at("LOW"), at("HIGH")), true);
+    assert.equal(alarming(at("HIGH"), at("HIGH")), false);
+    assert.equal(alarming(at("HIGH"), at("LOW")), false);
+    assert.equal(alarming(at("LOW"), at("HIGH", false)), false);
+    assert.equal(alarming(null, at("HIGH", false)), false);
+  });
+});
+
+describe("an acknowledgement", () => {
+  it("silences at once: before the first ring, and between repeats", () => {
+    const early = new Desk().rise(alarm(1));
+    early.rules.fall("ticket:1");
+    assert.deepEqual(early.sounds(10 * MINUTE), []);
+
+    const later = new Desk().rise(alarm(1));
+    later.pass(MINUTE);
+    later.rules.fall("ticket:1");
+    assert.deepEqual(later.sounds(10 * MINUTE), []);
+  });
+
+  it("leaves the others", () => {
+    const desk = new Desk().rise(alarm(1), alarm(2));
+    desk.pass(MINUTE);
+    desk.rules.fall("ticket:1");
+
+    assert.deepEqual(desk.pass(2 * MINUTE).map(told), ["Not acknowledged: CRITICAL 2"]);
+  });
+});
+
+describe("a repeat", () => {
+  it("is one sound for all that stand", () => {
+    const desk = new Desk();
+    for (let id = 1; id <= 5; id += 1) {
+      desk.rise(alarm(id));
+      desk.pass(10_000);
+    }
+    desk.pass(MINUTE);
+
+    const rings = desk.pass(2 * MINUTE);
+
+    assert.equal(rings.length, 1);
+    assert.equal(told(rings[0]), "5 unacknowledged tickets, 5 critical");
+  });
+
+  it("comes as often as the user says", () => {
+    const levels = { HIGH: { sound: "repeat", minutes: 5, desktop: false } };
+    assert.equal(new Desk({ settings: { levels } }).rise(alarm(1, "HIGH")).sounds(20 * MINUTE).length, 4);
+  });
+
+  it("follows a change of the settings", () => {
+    const desk = new Desk().rise(alarm(1, "HIGH"));
+    desk.pass(MINUTE);
+    desk.rules.settle(settingsOf({ levels: { HIGH: { sound: "repeat", minutes: 1 } } }), desk.now);
+    assert.deepEqual(desk.sounds(MINUTE), [["again", "HIGH"]]);
+
+    desk.rules.settle(settingsOf({}), desk.now);
+    assert.deepEqual(desk.sounds(10 * MINUTE), []);
+  });
+
+  it("waits while the page is not live: it may have been acknowledged", () => {
+    const desk = new Desk().rise(alarm(1));
+    desk.pass(MINUTE);
+    assert.deepEqual(desk.with({ live: false }).sounds(60 * MINUTE), []);
+
+    assert.deepEqual(desk.with({ live: true }).sounds(1000), [["again", "CRITICAL"]]);
+  });
+});
+
+describe("what repeats", () => {
+  it("is named, the worst first, without what is snoozed", () => {
+    const levels = { HIGH: { sound: "repeat" } };
+    const desk = new Desk({ settings: { levels } }).rise(alarm(1, "HIGH"), alarm(2), alarm(3, "LOW"), alarm(4));
+    desk.rules.snooze("ticket:4", desk.now + MINUTE, desk.now);
+    assert.deepEqual(desk.rules.repeating(desk.now).map(({ ticket }) => ticket), [2, 1]);
+  });
+});
+
+describe("mute", () => {
+  it("holds sounds back, and what still stands rings once when it is over", () => {
+    const desk = new Desk().with({ muted: true }).rise(alarm(1), alarm(2, "HIGH"));
+    const [ring, ...more] = desk.pass(15 * MINUTE);
+    assert.deepEqual([ring.sound, ring.desktop, more.length], [null, true, 0]);
+
+    assert.deepEqual(desk.with({ muted: false }).sounds(2000), [["again", "CRITICAL"]]);
+  });
+
+  it("leaves nothing to ring when all is acknowledged", () => {
+    const desk = new Desk().with({ muted: true }).rise(alarm(1));
+    desk.pass(MINUTE);
+    desk.rules.fall("ticket:1");
+
+    assert.deepEqual(desk.with({ muted: false }).sounds(MINUTE), []);
+  });
+});
+
+describe("quiet hours", () => {
+  it("go over midnight", () => {
+    const night = { on: true, from: "22:00", to: "06:00" };
+    const quiet = ["21:59", "22:00", "23:59", "00:00", "05:59", "06:00", "12:00"].map((time) => isQuiet(night, time));
+    assert.deepEqual(quiet, [false, true, true, true, true, false, false]);
+  });
+
+  it("lie within a day, or are off", () => {
+    assert.deepEqual(["11:59", "12:00", "13:00"].map((time) => isQuiet({ on: true, from: "12:00", to: "13:00" }, time)), [false, true, false]);
+    assert.equal(isQuiet({ on: false, from: "00:00", to: "23:59" }, "12:00"), false);
+    assert.equal(isQuiet({ on: true, from: "12:00", to: "12:00" }, "12:00"), false);
+  });
+
+  it("hold back notifications too, and what stands rings when they end", () => {
+    const desk = new Desk().with({ quiet: true }).rise(alarm(1));
+    assert.deepEqual(desk.pass(8 * 60 * MINUTE), []);
+
+    assert.deepEqual(desk.with({ quiet: false }).sounds(1000), [["again", "CRITICAL"]]);
+  });
+});
+
+describe("a snooze", () => {
+  it("ends by itself with a ring", () => {
+    const desk = new Desk().rise(alarm(1));
+    desk.pass(2000);
+    desk.rules.snooze("ticket:1", desk.now + 15 * MINUTE, desk.now);
+    assert.equal(desk.rules.snoozedUntil("ticket:1", desk.now), desk.now + 15 * MINUTE);
+
+    assert.deepEqual(desk.sounds(15 * MINUTE - 1000), []);
+    assert.deepEqual(desk.sounds(1000), [["again", "CRITICAL"]]);
+    assert.equal(desk.rules.snoozedUntil("ticket:1", desk.now), null);
+    assert.deepEqual(desk.sounds(2 * MINUTE), [["again", "CRITICAL"]]);
+  });
+
+  it("of what rings once rings once more; of what does not ring, not", () => {
+    for (const [severity, rings] of [["HIGH", 1], ["LOW", 0]]) {
+      const desk = new Desk().rise(alarm(1, severity));
+      desk.pass(2000);
+      desk.rules.snooze("ticket:1", desk.now + MINUTE, desk.now);
+      assert.equal(desk.pass(60 * MINUTE).length, rings);
+    }
+  });
+
+  it("is of one ticket, and ends when it is acknowledged, raised or called off", () => {
+    const desk = new Desk().rise(alarm(1), alarm(2));
+    desk.rules.snooze("ticket:1", desk.now + 60 * MINUTE, desk.now);
+    assert.deepEqual(desk.pass(2 * MINUTE + 2000).map(told), ["CRITICAL 2", "Not acknowledged: CRITICAL 2"]);
+
+    desk.rise(alarm(1));
+    assert.equal(desk.rules.snoozedUntil("ticket:1", desk.now), null);
+    desk.rules.snooze("ticket:1", desk.now + 60 * MINUTE, desk.now);
+    desk.rules.snooze("ticket:1", null, desk.now);
+    assert.equal(desk.rules.snoozedUntil("ticket:1", desk.now), null);
+    desk.rules.snooze("ticket:1", desk.now + 60 * MINUTE, desk.now);
+    desk.rules.fall("ticket:1");
+    assert.deepEqual(desk.rules.snoozes, []);
+  });
+
+  it("lasts over a reload", () => {
+    const desk = new Desk({ known: ["ticket:1"], snoozes: [["ticket:1", START + 30 * MINUTE]] }).with({ live: false });
+    desk.rules.stand(alarm(1), desk.now);
+    assert.equal(desk.caughtUp(), null);
+    assert.deepEqual(desk.sounds(29 * MINUTE).length, 0);
+    assert.deepEqual(desk.sounds(MINUTE + 1000), [["again", "CRITICAL"]]);
+  });
+});
+
+describe("after an outage", () => {
+  it("one ring is for all that came, if something critical is among it", () => {
+    const desk = new Desk().with({ live: false });
+    for (let id = 1; id <= 500; id += 1) desk.rise(alarm(id, id % 100 ? "HIGH" : "CRITICAL"));
+    assert.deepEqual(desk.pass(10 * MINUTE), []);
+
+    const ring = desk.caughtUp();
+
+    assert.deepEqual([ring.reason, ring.sound, told(ring)], ["away", "CRITICAL", "500 new tickets, 5 critical"]);
+    assert.equal(desk.caughtUp(), null);
+    assert.deepEqual(desk.sounds(MINUTE), []);
+    assert.deepEqual(desk.sounds(MINUTE), [["again", "CRITICAL"]]);
+  });
+
+  it("nothing rings when nothing is critical", () => {
+    const desk = new Desk().with({ live: false }).rise(alarm(1, "HIGH"), alarm(2, "LOW"));
+    assert.equal(desk.caughtUp(), null);
+    assert.deepEqual(desk.sounds(60 * MINUTE), []);
+  });
+
+  it("nothing rings for what was acknowledged meanwhile", () => {
+    const desk = new Desk().with({ live: false }).rise(alarm(1));
+    desk.rules.fall("ticket:1");
+    assert.equal(desk.caughtUp(), null);
+  });
+
+  it("nothing rings for what the browser knew before the page was loaded; it repeats later", () => {
+    const before = new Desk().rise(alarm(1), alarm(2, "HIGH"));
+    assert.deepEqual(before.rules.known, ["ticket:1"]);
+
+    const desk = new Desk({ known: before.rules.known }).with({ live: false }).rise(alarm(1), alarm(2, "HIGH"));
+
+    assert.equal(desk.caughtUp(), null);
+    assert.deepEqual(desk.sounds(3 * MINUTE), [["again", "CRITICAL"]]);
+  });
+
+  it("what was known, acknowledged and opened again rings", () => {
+    const desk = new Desk({ known: ["ticket:1"] }).with({ live: false }).rise(alarm(1));
+    desk.rules.fall("ticket:1");
+    desk.rise(alarm(1));
+    assert.equal(desk.caughtUp()?.reason, "away");
+  });
+
+  it("a ring is muted like any other", () => {
+    const desk = new Desk().with({ live: false, quiet: true }).rise(alarm(1));
+    assert.equal(desk.caughtUp(), null);
+    assert.deepEqual(desk.with({ quiet: false }).sounds(2 * MINUTE), [["again", "CRITICAL"]]);
+  });
+});
+
+describe("a flood", () => {
+  it("rings once, and again for something worse", () => {
+    const desk = new Desk();
+    desk.rules.flooded(new Set(["berlin"]));
+    const rings = [];
+    for (let id = 1; id <= 40; id += 1) rings.push(...desk.rise(alarm(id, "HIGH", { group: "berlin" })).pass(3000));
+    assert.deepEqual(rings.map(({ sound }) => sound), ["HIGH"]);
+
+    desk.rise(alarm(41, "CRITICAL", { group: "berlin" }), alarm(42, "CRITICAL", { group: "berlin" }));
+    assert.deepEqual(desk.sounds(MINUTE), [["new", "CRITICAL"]]);
+    assert.deepEqual(desk.sounds(MINUTE), [["again", "CRITICAL"]]);
+  });
+
+  it("leaves other groups, and rings anew after its end", () => {
+    const desk = new Desk();
+    desk.rules.flooded(new Set(["berlin"]));
+    desk.rise(alarm(1, "HIGH", { group: "berlin" })).pass(MINUTE);
+    assert.equal(desk.rise(alarm(2, "HIGH", { group: "bonn" })).pass(MINUTE).length, 1);
+    assert.equal(desk.rise(alarm(3, "HIGH", { group: "berlin" })).pass(MINUTE).length, 0);
+
+    desk.rules.flooded(new Set());
+    assert.equal(desk.rise(alarm(4, "HIGH", { group: "berlin" })).pass(MINUTE).length, 1);
+    desk.rules.flooded(new Set(["berlin"]));
+    assert.equal(desk.rise(alarm(5, "HIGH", { group: "berlin" })).pass(MINUTE).length, 1);
+  });
+});
+
+describe("findings and anomalies", () => {
+  it("ring once and do not stand", () => {
+    const desk = new Desk().rise(sighting(1, "CRITICAL"));
+    assert.deepEqual(desk.sounds(60 * MINUTE), [["new", "CRITICAL"]]);
+    assert.deepEqual(desk.rules.known, []);
+  });
+
+  it("are told apart from tickets", () => {
+    const desk = new Desk().rise(sighting(1, "HIGH"), sighting(2, "HIGH"), alarm(3));
+    assert.equal(told(desk.pass(MINUTE)[0]), "1 new ticket, 2 findings or anomalies, 1 critical");
+  });
+});
+
+describe("only what the view shows", () => {
+  it("is judged when it would ring", () => {
+    const desk = new Desk().with({ concerns: ({ ticket }) => ticket === 2 }).rise(alarm(1), alarm(2));
+    assert.deepEqual(desk.pass(MINUTE).map(told), ["CRITICAL 2"]);
+  });
+});
+
+describe("settings", () => {
+  it("have defaults for all that is absent or odd", () => {
+    const defaults = settingsOf(undefined);
+    assert.deepEqual(defaults.levels.CRITICAL, { sound: "repeat", minutes: 2, desktop: true });
+    assert.deepEqual(defaults.levels.LOW, { sound: "none", minutes: 5, desktop: false });
+    for (const odd of [null, 7, "x", [], { levels: 1, quiet: "x", volume: 9 }, { levels: { CRITICAL: { sound: "loud", minutes: 0, desktop: 1 } }, quiet: { from: "25:00" }, sightings: "ALL" }]) {
+      assert.deepEqual(settingsOf(odd), defaults);
+    }
+  });
+
+  it("are what was stored", () => {
+    const stored = settingsOf({ sound: false, levels: { LOW: { sound: "once" } }, sightings: "HIGH", quiet: { on: true, from: "20:00" } });
+    assert.deepEqual([stored.sound, stored.levels.LOW.sound, stored.sightings, stored.quiet], [false, "once", "HIGH", { on: true, from: "20:00", to: "06:00" }]);
+    assert.deepEqual(settingsOf(JSON.parse(JSON.stringify(stored))), stored);
+  });
+});
