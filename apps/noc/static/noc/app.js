@@ -17,6 +17,7 @@ import { startHelp } from "./help.js";
 import { bindings, startKeys } from "./keys.js";
 import { startList } from "./list.js";
 import { startMenus } from "./menus.js";
+import { startNewVersion } from "./new-version.js";
 import { PageState, part } from "./page.js";
 import { startPanel } from "./panel.js";
 import { startSavedViews } from "./saved-views.js";
@@ -26,12 +27,19 @@ import { startSites } from "./sites.js";
 import { startStateLine } from "./state-line.js";
 import { startToasts } from "./toasts.js";
 import { startViewsNav } from "./views-nav.js";
+import { takeToken } from "./wall-token.js";
+import { startWall } from "./wall.js";
 
 /** @typedef {import("./noc-feed.js").EventDetail} EventDetail */
 /** @typedef {import("./noc-feed.js").Snapshot} Snapshot */
 /** @typedef {import("./noc-feed.js").ProblemDetail} ProblemDetail */
 
-const page = new PageState({ address: new URL(location.href) });
+const address = new URL(location.href);
+const wall = address.searchParams.get("wall") === "1";
+const token = wall ? takeToken(address, { storage: localStorage, history }) : null;
+/** @returns {Promise<string>} */
+const fetchTicket = async () => (await page.http.write("POST", "auth/ws-ticket/")).ticket;
+const page = new PageState({ address, wall, token, fetchTicket: token === null ? undefined : fetchTicket });
 const { feed, store } = page;
 const directory = new Directory(page.http);
 const actions = new Actions({
@@ -50,28 +58,35 @@ startMenus();
 startStateLine(page);
 startFloods(page);
 startAttention(page);
-startClock(page);
-startSavedViews(page, part("saved")); // first of the parts that show the filter: it may choose the default view
-startViewsNav(page);
-startFilters(page, directory);
-startToasts(page);
-page.list = startList(page);
-startSightings(page);
-startBulkBar(page, actions);
-startSheet(page, actions);
-startCounters(page);
-startAway(page);
-startActivity(page);
-startSites(page, directory);
-startCharts(page);
-startPanel(page);
-startDigest(page);
+startNewVersion(page);
+if (wall) startWall(page, { byToken: token !== null });
+else startDesk();
 
-const help = startHelp(page);
-const bound = bindings(page, help.show);
-help.list(bound);
-startKeys(page, bound);
-page.alarms = startAlarms(page);
+/** What an operator works with. */
+function startDesk() {
+  startClock(page);
+  startSavedViews(page, part("saved")); // first of the parts that show the filter: it may choose the default view
+  startViewsNav(page);
+  startFilters(page, directory);
+  startToasts(page);
+  page.list = startList(page);
+  startSightings(page);
+  startBulkBar(page, actions);
+  startSheet(page, actions);
+  startCounters(page);
+  startAway(page);
+  startActivity(page);
+  startSites(page, directory);
+  startCharts(page);
+  startPanel(page);
+  startDigest(page);
+
+  const help = startHelp(page);
+  const bound = bindings(page, help.show);
+  help.list(bound);
+  startKeys(page, bound);
+  page.alarms = startAlarms(page);
+}
 
 page.knowMe().catch((error) => console.warn("who looks is not known:", error));
 feed.start();
