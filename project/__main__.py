@@ -38,6 +38,8 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--json", action="store_true", help="print one line with addresses when ready"
             )
+            # For the tests of the demo's page, which a plain instance does not have.
+            command.add_argument("--breakable", action="store_true", help=argparse.SUPPRESS)
         else:
             command.add_argument("--rate", type=float, default=2.0, help="changes per second")
             command.add_argument(

@@ -34,7 +34,7 @@ def up(options: argparse.Namespace) -> int:
     if os.environ.get(FOLLOW_PARENT):
         processes.die_with_parent(signal.SIGTERM, parent=os.getppid())()
     data = DataFolder(options.data)
-    instance = Instance(data, port=options.port, say=say)
+    instance = Instance(data, port=options.port, say=say, breakable=options.breakable)
     if not options.json:
         say(f"starting in {data.path}")
     with contextlib.suppress(Stopped), instance.running():
@@ -44,7 +44,7 @@ def up(options: argparse.Namespace) -> int:
         else:
             say(f"ready: {state['http']}  (Flower: {state['flower']})  Ctrl-C stops everything")
         echo = LogEcho(data, whole=set(), say=say, verbose=options.verbose)
-        instance.supervisor.run(echo.look if options.verbose else lambda: None)
+        instance.run(echo.look if options.verbose else lambda: None)
     if not options.json:
         say("stopped")
     return 0
@@ -59,7 +59,7 @@ def demo(options: argparse.Namespace) -> int:
             raise InstanceError(f"there is no file {options.incidents}")
         traffic = ["replay_incidents", str(file), "--speed", options.speed]
     data = DataFolder(options.data)
-    instance = Instance(data, port=options.port, say=say)
+    instance = Instance(data, port=options.port, say=say, breakable=True)
     console = Console()
     console.print(
         "Starting PostgreSQL, Redis, web, worker, beat, exporter and Flower (Ctrl-C stops them)."
@@ -69,7 +69,7 @@ def demo(options: argparse.Namespace) -> int:
         welcome(console, instance.state(), seeded)
         echo = LogEcho(data, whole={"traffic"}, say=say, verbose=options.verbose)
         instance.start_traffic(traffic)
-        instance.supervisor.run(echo.look)
+        instance.run(echo.look)
     console.print("Everything is stopped.")
     return 0
 
@@ -110,4 +110,9 @@ def welcome(console: Console, state: dict[str, Any], seeded: dict[str, Any]) -> 
                 end_section=user is tenant["users"][-1],
             )
     console.print(table)
+    console.print(
+        f"Break it, as an admin, and watch it catch up: {state['http']}/demo/",
+        soft_wrap=True,
+        highlight=False,
+    )
     console.print(f"Flower: {state['flower']}", soft_wrap=True, highlight=False)

@@ -39,6 +39,7 @@ class DataFolder:
         self.postgres = self.path / "postgres"
         self.state_file = self.path / "state.json"
         self.lock_file = self.path / "lock"
+        self.control = self.path / "control"
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"

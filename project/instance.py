@@ -9,8 +9,11 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import redis
+
 from project import processes
 from project.data_folder import DEFAULT, ROOT, DataFolder, InstanceError, is_free
+from project.demo.control import Control
 from project.embedded import Servers, local_settings, tail
 from project.supervisor import Child, Supervisor
 
@@ -29,7 +32,7 @@ FLOWER_LIMITS = {
 
 def clean_environment() -> dict[str, str]:
     """The caller's environment without what our programs and their libraries would take from it."""
-    prefixes = ("PYTHON", "DJANGO_", "CELERY_", "FLOWER_", "CHANNEL_", "ALLOWED_")
+    prefixes = ("PYTHON", "DJANGO_", "CELERY_", "FLOWER_", "CHANNEL_", "ALLOWED_", "DEMO_")
     kept = {"PYTHONDONTWRITEBYTECODE"}
     environment = {
         name: value
@@ -56,11 +59,20 @@ def operation(data: DataFolder, feed_url: str) -> dict[str, str]:
 class Instance:
     """Started by `up` and `demo`; runs until a signal comes."""
 
-    def __init__(self, data: DataFolder, *, port: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        data: DataFolder,
+        *,
+        port: int,
+        say: Callable[[str], None],
+        breakable: bool = False,
+    ) -> None:
+        """``breakable``: with the page that breaks it on purpose."""
         self.data = data
         self.say = say
         self.supervisor = Supervisor(data, self._save_state, say, stop_order=STOP_ORDER)
         self.servers = Servers(data, self.supervisor.reaper)
+        self.control = Control(data.control, self.supervisor) if breakable else None
         self.port = port
         self.flower_port = 0
         self.exporter_port = 0
@@ -75,6 +87,8 @@ class Instance:
         """
         with self.data.locked(), self.supervisor.signals():
             try:
+                if self.control is not None:
+                    self.control.open()
                 self._save_state()
                 self._choose_ports()
                 self._start_servers()
@@ -84,8 +98,20 @@ class Instance:
                 self.supervisor.wait_ready(seconds=READY_SECONDS)
                 yield
             finally:
+                if self.control is not None:
+                    self.control.close()
                 self.supervisor.stop()
                 self._save_state()
+
+    def run(self, every_look: Callable[[], None] = lambda: None) -> None:
+        """Watch until a signal comes."""
+
+        def look() -> None:
+            every_look()
+            if self.control is not None:
+                self.control.look()
+
+        self.supervisor.run(look)
 
     # --- what it is ------------------------------------------------------------------------------
     def state(self) -> dict[str, Any]:
@@ -190,7 +216,9 @@ class Instance:
             Child(
                 name="web",
                 spawn=self._python(
-                    "web", ["-m", "project.web", "--host", "127.0.0.1", "--port", str(self.port)]
+                    "web",
+                    ["-m", "project.web", "--host", "127.0.0.1", "--port", str(self.port)],
+                    DEMO_CONTROL=str(self.data.control) if self.control is not None else "",
                 ),
                 answers=lambda: answers_http(self.port, "/livez"),
                 grace_seconds=32,
@@ -237,7 +265,7 @@ class Instance:
 
     def _worker_listens(self) -> bool:
         """Whether a worker takes commands: it binds its mailbox after its task queues."""
-        with contextlib.suppress(OSError), self.servers.redis.client() as client:
+        with contextlib.suppress(redis.RedisError), self.servers.redis.client() as client:
             return any(client.scan_iter("*_kombu.binding.celery.pidbox", count=1000))
         return False
 

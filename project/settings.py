@@ -199,6 +199,9 @@ FEED_URL: str = env.str("NOC_FEED_URL", default="")
 FLOWER_URL: str = env.str("NOC_FLOWER_URL", default="")
 OPERATED_BY: str = env.str("NOC_OPERATED_BY", default="")
 
+# The socket of the supervisor, for the page that breaks a demo on purpose. Empty: no such page.
+DEMO_CONTROL: str = env.str("DEMO_CONTROL", default="")
+
 # --- HTTP ------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

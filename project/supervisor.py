@@ -40,6 +40,8 @@ class Child:
     started_at: float = 0.0
     pause_seconds: float = FIRST_PAUSE_SECONDS
     restart_at: float | None = None
+    held_until: float | None = None  # broken on purpose until then, see hold()
+    frozen: bool = False
 
     @property
     def pid(self) -> int | None:
@@ -125,7 +127,10 @@ class Supervisor:
         for child in self.children.values():
             if child.finished:
                 continue
-            if child.restart_at is not None:
+            if child.held_until is not None:
+                if time.monotonic() >= child.held_until:
+                    self.release(child)
+            elif child.restart_at is not None:
                 if time.monotonic() >= child.restart_at:
                     self._spawn(child)
                     self.changed()
@@ -160,6 +165,34 @@ class Supervisor:
                 every_look()
                 time.sleep(LOOK_SECONDS)
 
+    # --- broken on purpose -----------------------------------------------------------------------
+    def hold(self, child: Child, *, seconds: float, freeze: bool = False) -> None:
+        """Kill the child and do not start it, or ``freeze`` it, until `release` or ``seconds``."""
+        child.held_until = time.monotonic() + seconds
+        if freeze and child.process is not None:
+            child.frozen = True
+            processes.signal_process(child.process.pid, signal.SIGSTOP)
+        elif child.process is not None:
+            processes.kill(child.process)
+            self.reaper.forget(child.process.pid)
+            child.process, child.ready = None, False
+        self.say(f"{child.name} is {'frozen' if freeze else 'stopped'} for {seconds:g} s")
+        self.changed()
+
+    def release(self, child: Child) -> None:
+        """End what `hold` began."""
+        child.held_until = None
+        self.say(f"{child.name} is released")
+        if child.process is None:
+            self._spawn(child)
+        self._thaw(child)
+        self.changed()
+
+    def _thaw(self, child: Child) -> None:
+        if child.frozen and child.process is not None:
+            processes.signal_process(child.process.pid, signal.SIGCONT)
+        child.frozen = False
+
     # --- ending --------------------------------------------------------------------------------
     def stop(self) -> None:
         """End the children, first those that ``stop_order`` names, one after the other."""
@@ -169,6 +202,7 @@ class Supervisor:
         for name in order:
             child = self.children[name]
             if child.process is not None:
+                self._thaw(child)  # or it could not hear the signal
                 self._end(child, child.process)
                 child.process, child.ready = None, False
         self.reaper.close()

@@ -1,5 +1,6 @@
 """Every path of the site: the operators' page, the admin, the API, metrics and health."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
@@ -25,3 +26,5 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("health/pipeline", health.pipeline, name="health-pipeline"),
 ]
+if settings.DEMO_CONTROL:
+    urlpatterns.append(path("demo/", include("project.demo.urls")))

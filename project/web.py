@@ -10,8 +10,10 @@ The web process: uvicorn, with what the feed needs of its server.
 """
 
 import argparse
+import asyncio
 import fcntl
 import os
+import signal
 import socket
 import sys
 import termios
@@ -76,6 +78,17 @@ class FeedServer(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
         self._captured_signals.clear()  # or it ends by them after all was done
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if settings.DEMO_CONTROL:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.cut)
+
+    def cut(self) -> None:
+        """End every websocket without a word, as a network that fails does. In a demo alone."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, FeedProtocol):
+                connection.transport.abort()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:

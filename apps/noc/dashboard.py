@@ -5,6 +5,7 @@ With ``?wall=1`` it hangs on a wall. A browser that is not signed in then gets t
 data, whose script has a token from the address's fragment, which never reaches the server.
 """
 
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -40,4 +41,5 @@ def board(request: HttpRequest) -> HttpResponse:
             request, "noc/refused.html", {"refusal": refusal_of(request.user)}, status=403
         )
     tenant = Tenant.objects.get(pk=access.tenant_id)
-    return render(request, "noc/board.html", page | {"tenant": tenant})
+    breakable = bool(settings.DEMO_CONTROL) and access.may(Capability.TENANT_ADMIN)
+    return render(request, "noc/board.html", page | {"tenant": tenant, "breakable": breakable})

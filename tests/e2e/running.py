@@ -19,10 +19,10 @@ READY_SECONDS = 150
 class Running(dict[str, Any]):
     """The parsed line of a started instance, with its data folder and ways to act on it."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *options: str) -> None:
         self.data = data
         self.process = subprocess.Popen(
-            [NOC, "up", "--data", data, "--port", "0", "--json"],
+            [NOC, "up", "--data", data, "--port", "0", "--json", *options],
             cwd="/",
             env={**os.environ, "NOC_FOLLOW_PARENT": "1"},
             stdin=subprocess.DEVNULL,

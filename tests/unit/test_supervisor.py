@@ -158,6 +158,63 @@ class TestSupervisor:
                 supervisor.wait_ready(seconds=20)
 
 
+class TestHold:
+    def test_does_not_start_a_child_again_until_it_is_released(
+        self, supervisor: Supervisor, spawning
+    ) -> None:
+        child = Child(name="first", spawn=spawning("first", SLEEPER))
+        supervisor.start(child)
+        before = child.pid
+
+        supervisor.hold(child, seconds=600)
+        for _ in range(3):
+            supervisor.look()
+
+        assert child.pid is None
+        assert not child.ready
+        supervisor.release(child)
+        look_until(supervisor, lambda: child.ready)
+        assert child.pid not in (None, before)
+
+    def test_ends_by_itself(self, supervisor: Supervisor, spawning) -> None:
+        child = Child(name="first", spawn=spawning("first", SLEEPER))
+        supervisor.start(child)
+
+        supervisor.hold(child, seconds=0)
+
+        look_until(supervisor, lambda: child.ready)
+        assert child.held_until is None
+
+    def test_freezes_a_child_and_thaws_the_same_one(self, supervisor: Supervisor, spawning) -> None:
+        child = Child(name="first", spawn=spawning("first", SLEEPER))
+        supervisor.start(child)
+        process = psutil.Process(child.pid)
+
+        supervisor.hold(child, seconds=600, freeze=True)
+
+        assert processes.wait_until(lambda: process.status() == psutil.STATUS_STOPPED, seconds=20)
+        supervisor.release(child)
+        assert processes.wait_until(lambda: process.status() != psutil.STATUS_STOPPED, seconds=20)
+        assert child.pid == process.pid
+
+    def test_lets_a_frozen_child_hear_that_it_is_to_stop(
+        self, supervisor: Supervisor, spawning, data: DataFolder, tmp_path: Path
+    ) -> None:
+        said = tmp_path / "said"
+        child = Child(
+            name="first",
+            spawn=spawning("first", POLITE, str(said), "first"),
+            answers=lambda: "ready" in data.log("first").read_text(),
+        )
+        supervisor.start(child)
+        supervisor.wait_ready(seconds=20)
+        supervisor.hold(child, seconds=600, freeze=True)
+
+        supervisor.stop()
+
+        assert said.read_text().split() == ["first"]
+
+
 class TestReaper:
     def test_ends_the_watched_groups_of_a_process_that_was_killed(self, tmp_path: Path) -> None:
         code = (
