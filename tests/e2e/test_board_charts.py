@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from math import sin
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,6 +14,7 @@ from tests.e2e.board import LIVE_MS, PHONE, Api, Seed, live, shoot, user_of
 from tests.e2e.running import Running, eventually
 
 Open = Callable[..., Page]
+AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
 CHARTS = "/?view=charts"
 SITES = "/?view=sites"
 MINUTE = timedelta(minutes=1)
@@ -43,6 +45,26 @@ def wave_at(at: datetime) -> int:
     """What is kept of a minute: the same whenever it is written."""
     minute = at.timestamp() / 60
     return int(12 + 9 * sin(minute / 37) + 4 * sin(minute / 7))
+
+
+def faults(page: Page, place: str) -> list[str]:
+    """Return what axe finds amiss in a part of the page."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    ask = "at => axe.run(at).then(r => r.violations.map(v => `${v.id}: ${v.nodes[0].html}`))"
+    found: list[str] = page.evaluate(ask, place)
+    return found
+
+
+def held(page: Page) -> dict[str, int]:
+    """Return how many nodes and listeners the page holds, after what is garbage was collected."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    session.send("Performance.enable")
+    found = {
+        each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]
+    }
+    session.detach()
+    return {name: found[name] for name in ("Nodes", "JSEventListeners")}
 
 
 def keep(stack: Running, tenant: Seed, *, until: datetime, minutes: int = 1_440) -> None:
@@ -136,6 +158,7 @@ class TestCharts:
         assert half.endswith(" ms")
         assert float(half.split()[0]) < 60 < float(most.split()[0])
 
+        assert faults(page, "#charts-view") == []
         plot = chart(page, "events").locator(".plot")
         assert "Events per minute at" in (plot.get_attribute("aria-label") or "")
         plot.focus()
@@ -157,14 +180,23 @@ class TestCharts:
         )
         shoot(page, "charts-phone")
 
-    def test_leave_nothing_behind(self, acme: Seed, sign_in: Open) -> None:
-        page = live(sign_in(user_of(acme), path=CHARTS))
-        for _ in range(3):
-            page.get_by_role("link", name="Charts").click()
-            expect(page.locator("canvas")).to_have_count(3, timeout=LIVE_MS)
-            page.get_by_role("link", name="Tickets").click()
-            expect(page.locator("canvas")).to_have_count(0)
+    def test_leave_nothing_behind(self, quiet: Seed, sign_in: Open) -> None:
+        page = live(sign_in(user_of(quiet), path=CHARTS))
+
+        def look(times: int) -> dict[str, int]:
+            for _ in range(times):
+                page.get_by_role("link", name="Charts").click()
+                expect(page.locator("canvas")).to_have_count(3, timeout=LIVE_MS)
+                page.get_by_role("link", name="Tickets").click()
+                expect(page.locator("canvas")).to_have_count(0)
+            return held(page)
+
+        first = look(8)  # what is made once is there by then
+        then = look(6)
+
         expect(page.locator("#charts-view")).to_be_hidden()
+        assert then["JSEventListeners"] <= first["JSEventListeners"] + 10, (first, then)
+        assert then["Nodes"] <= first["Nodes"] + 200, (first, then)
 
     def test_say_when_they_are_not_of_now(self, stack: Running, acme: Seed, sign_in: Open) -> None:
         page = live(sign_in(user_of(acme), path=CHARTS))
@@ -198,6 +230,7 @@ class TestSites:
         shoot(page, "sites-light")
         page.emulate_media(color_scheme="dark")
         shoot(page, "sites-dark")
+        assert faults(page, "#sites-view") == []
         page.set_viewport_size(PHONE)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         shoot(page, "sites-phone")

@@ -166,7 +166,7 @@ class Charts {
         aria-label=${data ? `${summary(chart, data, this.#clock)} Arrow keys go through the steps.` : `${chart.title}: loading.`}
         @keydown=${(/** @type {KeyboardEvent} */ event) => this.#key(event, chart)}
       ></div>
-      <div class="figures" id=${`table-${chart.id}`} ?hidden=${!table}>${table && data ? this.#table(chart, data) : nothing}</div>
+      <div class="figures" id=${`table-${chart.id}`} tabindex="0" role="region" aria-label=${`${chart.title}, as a table`} ?hidden=${!table}>${table && data ? this.#table(chart, data) : nothing}</div>
     </section>`;
   }
 
