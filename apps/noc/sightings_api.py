@@ -24,7 +24,7 @@ SITE = ("id", "severity", "site_id", "site_name")
 
 
 class FindingRow(serializers.ModelSerializer[Finding]):
-    site_name = serializers.CharField(source="site.name", default=None)
+    site_name = serializers.CharField(source="site.name", default=None, allow_null=True)
 
     class Meta:
         model = Finding
@@ -32,7 +32,7 @@ class FindingRow(serializers.ModelSerializer[Finding]):
 
 
 class AnomalyRow(serializers.ModelSerializer[Anomaly]):
-    site_name = serializers.CharField(source="site.name", default=None)
+    site_name = serializers.CharField(source="site.name", default=None, allow_null=True)
 
     class Meta:
         model = Anomaly

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 
@@ -27,11 +28,15 @@ class NewestFirst(CursorPagination):
     ordering = "-id"
 
     def decode_cursor(self, request: Request) -> Cursor | None:
-        cursor = super().decode_cursor(request)
+        foreign = Problem(400, "cursor: not one of ours; follow next and previous as given.")
+        try:
+            cursor = super().decode_cursor(request)
+        except NotFound as error:
+            raise foreign from error
         if cursor is not None and cursor.position is not None:
             position = str(cursor.position)
             if not (position.isascii() and position.isdigit() and int(position) <= BIGGEST_ID):
-                raise Problem(400, "cursor: not one of ours; follow next and previous as given.")
+                raise foreign
         return cursor
 
 
