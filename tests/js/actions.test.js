@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { Actions, refusalWords } from "../../apps/noc/static/noc/actions.js";
 import { HttpProblem } from "../../apps/noc/static/noc/http.js";
 import { Store } from "../../apps/noc/static/noc/store.js";
-import { row } from "./tickets.js";
+import { frame, row } from "./tickets.js";
 
 const NOW = Date.parse("2026-01-01T10:00:10Z");
 
@@ -80,6 +80,20 @@ describe("an action", () => {
 });
 
 describe("a refused action", () => {
+  it("on a ticket that was closed while it was decided is judged by the server, so that its note is kept", async () => {
+    const closed = row({ version: 2, status: "CLOSED" });
+    const { actions, store, asked, shown } = acting(refusing(412, { ticket: closed, changed_by: "Bo", changed_at: null }));
+    const versions = actions.versions([1]);
+    store.apply(frame("ticket_updated", { version: 2, status: "CLOSED" }));
+
+    await actions.perform({ action: "status", status: "RESOLVED", note: "replaced the fan" }, [1], versions);
+
+    assert.deepEqual(asked[0].body.tickets, [{ id: 1, version: 1 }]);
+    assert.equal(shown(1).status, "CLOSED");
+    assert.equal(actions.refusals.get(1).possible, false);
+    assert.equal(actions.refusals.get(1).deed.note, "replaced the fan");
+  });
+
   it("shows who was first, the ticket as it is, and what was typed", async () => {
     const { actions, shown, toasts } = acting(stale);
 
@@ -88,7 +102,7 @@ describe("a refused action", () => {
     assert.equal(shown(1).status, "ON_HOLD");
     const refusal = actions.refusals.get(1);
     assert.equal(refusal.deed.note, "replaced the fan");
-    assert.equal(refusalWords(refusal, "3 s ago"), "Changed by Bo 3 s ago: now On hold, assigned to nobody. You wanted to set to Resolved.");
+    assert.equal(refusalWords(refusal, "3 s ago"), "Changed by Bo 3 s ago: now On hold, High, assigned to nobody. You wanted to set it to Resolved.");
     assert.deepEqual(toasts, []);
   });
 

@@ -4,7 +4,7 @@
 
 import { applies, body, needsVersion, outcome, past, typed, wish } from "./deeds.js";
 import { HttpProblem } from "./http.js";
-import { statusWord } from "./words.js";
+import { levelWord, statusWord } from "./words.js";
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./store.js").Ticket} Ticket */
@@ -96,7 +96,7 @@ export class Actions extends EventTarget {
   }
 
   /**
-   * Do it. What it would not change is left out, and told.
+   * Do it. What it would not change is left out, and told; what has changed since it was decided, the server judges.
    * @param {Deed} deed
    * @param {readonly number[]} ids
    * @param {ReadonlyMap<number, number>} [versions]
@@ -105,7 +105,7 @@ export class Actions extends EventTarget {
   async perform(deed, ids, versions = this.versions(ids), key) {
     const concerned = ids.filter((id) => {
       const item = this.#store.items.get(id);
-      return item ? applies(deed, item.shown) : true; // what the page does not hold, the server judges
+      return !item || item.ticket.version !== versions.get(id) || applies(deed, item.shown);
     });
     if (!concerned.length) {
       if (ids.length) this.#toast(`Nothing to do: ${this.#named(ids)} cannot be ${past(deed)}.`);
@@ -117,7 +117,7 @@ export class Actions extends EventTarget {
     const now = new Date(this.#now()).toISOString();
     const settle = new Map(concerned.map((id) => {
       const item = this.#store.items.get(id);
-      return [id, item ? this.#store.overlay(id, outcome(deed, item.shown, { name, now })) : () => {}];
+      return [id, item && applies(deed, item.shown) ? this.#store.overlay(id, outcome(deed, item.shown, { name, now })) : () => {}];
     }));
     /** @type {number[]} */
     const done = [];
@@ -266,6 +266,6 @@ export class Actions extends EventTarget {
  */
 export function refusalWords({ deed, by, present, possible }, ago) {
   const changed = `Changed by ${by ?? "somebody"}${ago && ` ${ago}`}`;
-  const now = present ? `: now ${statusWord(present.status)}, ${present.assigned_to ? `assigned to ${present.assigned_to}` : "assigned to nobody"}` : "";
+  const now = present ? `: now ${statusWord(present.status)}, ${levelWord(present.priority)}, ${present.assigned_to ? `assigned to ${present.assigned_to}` : "assigned to nobody"}` : "";
   return `${changed}${now}. ${possible ? `You wanted to ${wish(deed)}.` : `It cannot be ${past(deed)} any more.`}`;
 }

@@ -143,12 +143,17 @@ export function startCounters(page) {
    */
   const counter = (name, pressed, choose, label, count) => html`<button class="counter" data-counter=${name} aria-pressed=${pressed} ?data-none=${count === 0} @click=${choose}>${label}${count === null ? nothing : html` <b>${count.toLocaleString()}</b>`}</button>`;
 
+  /** What keeps the counts from being the server's last word. */
   function doubt() {
-    if (answeredAt && counting.missing) return html`<span class="refusal" id="counts-note">the list has ${Math.abs(counting.missing)} ${counting.missing > 0 ? "less" : "more"} than the server counts: reload the page</span>`;
+    const { missing } = counting;
+    if (answeredAt && missing) return note(`${Math.abs(missing)} ${missing > 0 ? "not in the list" : "too many in the list"}: reload the page`, "refusal");
     const late = feed.state !== "live" || (waitingSince && Date.now() - waitingSince > OLD_MS);
     if (!late) return nothing;
-    return html`<span class="muted" id="counts-note">${answeredAt ? `counts as of ${times.clockWithZone(answeredAt)}` : "counted in this page only"}</span>`;
+    return answeredAt ? note(`as of ${times.clockWithZone(answeredAt)}`) : note("not confirmed");
   }
+
+  /** @param {string} text @param {string} [kind] */
+  const note = (text, kind = "muted") => html`<span class=${kind} id="counts-note" title=${text}>${text}</span>`;
 
   draw();
 }

@@ -99,18 +99,20 @@ export function past(deed) {
   }
 }
 
-/** "acknowledge", "set to Resolved": what was wanted. @param {Deed} deed */
+/** "acknowledge it", "set it to Resolved": what was wanted. @param {Deed} deed */
 export function wish(deed) {
   switch (deed.action) {
     case "acknowledge":
-      return "acknowledge";
+      return "acknowledge it";
     case "unacknowledge":
-      return "take back the acknowledgement";
+      return "take back its acknowledgement";
+    case "status":
+      return `set it to ${statusWord(deed.status)}`;
+    case "priority":
+      return `set it to ${levelWord(deed.priority)}`;
+    case "assign":
+      return `assign it to ${deed.member?.name ?? "nobody"}`;
     case "comment":
       return "add a note";
-    case "assign":
-      return deed.member ? `assign to ${deed.member.name}` : "assign to nobody";
-    default:
-      return past(deed); // set to …
   }
 }

@@ -77,7 +77,8 @@ export class Http {
     const read = parsed(text);
     if (answer.ok) return read;
     const members = read !== null && typeof read === "object" ? read : {};
-    throw new HttpProblem({ detail: `The server answered ${answer.status}.`, ...members, status: answer.status });
+    const retry = Number(answer.headers.get("Retry-After")); // seconds
+    throw new HttpProblem({ detail: `The server answered ${answer.status}.`, ...(retry && { retry_after: retry }), ...members, status: answer.status });
   }
 }
 

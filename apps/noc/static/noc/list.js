@@ -152,8 +152,8 @@ export class List {
   }
 
   #selected() {
-    const { cursor } = this.#page.selection;
-    if (cursor !== this.#cursor && cursor !== null) {
+    const { selection: { cursor }, opened } = this.#page;
+    if (cursor !== this.#cursor && cursor !== null && cursor !== opened) { // a click that opens a ticket moves it too
       this.#cursorAt = performance.now();
       setTimeout(() => this.#unsorted && this.#orderSoon(), CURSOR_MS + 50);
     }

@@ -59,6 +59,7 @@ export function startToasts(page) {
           <span class="text">${toast.text}${times > 1 ? html` <span class="muted">× ${times}</span>` : nothing}</span>
           ${toast.action
             ? html`<button
+                class="action"
                 @click=${() => {
                   dismiss(id);
                   toast.action?.run();
