@@ -1,0 +1,317 @@
+"""The list of the board: how honest it is, how still it stands, what it tells of an absence."""
+
+import os
+import signal
+from collections.abc import Callable
+from uuid import uuid4
+
+import psycopg
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.board import LIVE_MS, PHONE, Api, Seed, live, row, shoot, user_of
+from tests.e2e.running import Running, eventually
+
+Open = Callable[..., Page]
+AWAY = "#away .away"
+
+
+@pytest.fixture
+def word() -> str:
+    """A word that no other test's tickets say: ``?q=`` shows those that say it."""
+    return f"w{uuid4().hex[:10]}"
+
+
+def ids(page: Page) -> list[int]:
+    """The tickets that are drawn, from the top."""
+    found: list[int] = page.evaluate(
+        "[...document.querySelectorAll('tr[data-ticket]')].map((row) => Number(row.dataset.ticket))"
+    )
+    return found
+
+
+def insert_many(stack: Running, site: Seed, word: str, count: int) -> None:
+    """Tickets as another program makes them."""
+    with psycopg.connect(stack["database_url"]) as database:
+        database.execute(
+            "INSERT INTO helpdesk_ticket"
+            " (tenant_id, site_id, ticket_no, description, status, priority,"
+            " created_at, updated_at)"
+            " SELECT tenant_id, id, %(word)s || n, %(word)s || ' of many', 'NEW', 'LOW',"
+            " now(), now()"
+            " FROM tenancy_site, generate_series(1, %(count)s) AS n WHERE id = %(site)s",
+            {"word": word, "count": count, "site": site["id"]},
+        )
+
+
+class TestStateLine:
+    def test_says_how_old_the_last_event_is(
+        self, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        page = live(sign_in(user_of(acme)))
+
+        ticket = api.create(acme["sites"][0], word)
+
+        expect(row(page, ticket)).to_have_count(1, timeout=LIVE_MS)
+        expect(page.locator("#state-age")).to_have_text("last event 0 s ago")
+        expect(page.locator("body")).to_have_attribute("data-feed", "trusted")
+
+    def test_says_signed_out_and_turns_the_page_grey_when_the_session_has_ended(
+        self, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+        ticket = api.create(acme["sites"][0], word)
+        expect(row(page, ticket)).to_have_count(1, timeout=LIVE_MS)
+
+        page.evaluate(
+            """fetch("/logout/", {method: "POST", headers: {"X-CSRFToken":
+               document.querySelector("[name=csrfmiddlewaretoken]").value}})"""
+        )
+
+        expect(page.locator("#state-word")).to_have_text("Signed out", timeout=LIVE_MS)
+        expect(page.locator("#state-age")).to_contain_text("as of")
+        expect(page.locator("#notice")).to_contain_text("does not change any more")
+        expect(page.locator("#notice a")).to_have_text("Sign in again")
+        expect(page.locator("body")).to_have_attribute("data-feed", "stale")
+        assert "grayscale" in page.locator(".columns").evaluate("e => getComputedStyle(e).filter")
+        assert page.locator(".bar").evaluate("e => getComputedStyle(e).filter") == "none"
+        shoot(page, "signed-out")
+
+    def test_says_that_the_tickets_cannot_be_loaded(self, acme: Seed, sign_in: Open) -> None:
+        page = live(sign_in(user_of(acme)))
+        page.route("**/noc/snapshot/**", lambda route: route.fulfill(status=503, body=""))
+
+        page.reload()
+
+        expect(page.locator("#notice")).to_contain_text("could not be loaded", timeout=LIVE_MS)
+        expect(page.locator("#state-word")).to_have_text("Loading")
+        page.unroute_all()
+        live(page)
+        expect(page.locator("#notice")).to_be_hidden()
+
+
+class TestList:
+    def test_changes_a_row_in_place_while_it_is_looked_at(
+        self, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        low, high = (api.create(acme["sites"][0], word, level) for level in ("LOW", "HIGH"))
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+        expect(page.locator("tr[data-ticket]")).to_have_count(2)
+        assert ids(page) == [high["id"], low["id"]]
+        row(page, low).hover()
+        page.evaluate(
+            "id => window.kept = document.querySelector(`[data-ticket='${id}']`)", low["id"]
+        )
+
+        api.patch(f"tickets/{low['id']}/", {"priority": "CRITICAL"})
+
+        expect(row(page, low)).to_have_attribute("data-priority", "CRITICAL", timeout=LIVE_MS)
+        assert ids(page) == [high["id"], low["id"]]
+        page.mouse.move(5, 5)
+        expect(page.locator("tr[data-ticket]").first).to_have_attribute(
+            "data-ticket", str(low["id"])
+        )
+        assert page.evaluate("kept === document.querySelector('tr[data-ticket]')")
+
+    def test_lets_new_rows_wait_while_the_pointer_is_on_it(
+        self, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        site = acme["sites"][0]
+        here = api.create(site, word)
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+        row(page, here).hover()
+
+        new = [api.create(site, word, level) for level in ("CRITICAL", *["LOW"] * 11)]
+
+        expect(page.locator("#held")).to_have_text("12 new, 1 critical", timeout=LIVE_MS)
+        assert ids(page) == [here["id"]]
+        shoot(page, "new-rows-waiting")
+        api.move_on(new[1], "CLOSED")  # one leaves again before it was let in
+        expect(page.locator("#held")).to_have_text("11 new, 1 critical", timeout=LIVE_MS)
+
+        page.locator("#held").click()
+
+        expect(page.locator("tr[data-ticket]")).to_have_count(12)
+        assert ids(page)[0] == new[0]["id"]
+        expect(page.locator("#held")).to_have_count(0)
+
+    def test_lets_them_in_by_itself_when_the_pointer_leaves(
+        self, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        here = api.create(acme["sites"][0], word)
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+        row(page, here).hover()
+        new = api.create(acme["sites"][0], word)
+        expect(page.locator("#held")).to_have_text("1 new", timeout=LIVE_MS)
+
+        page.mouse.move(5, 5)
+
+        expect(row(page, new)).to_have_count(1)
+        expect(page.locator("#held")).to_have_count(0)
+
+    def test_keeps_the_place_of_a_row_that_leaves_while_it_is_held(
+        self, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        closed, here = (api.create(acme["sites"][0], word, level) for level in ("HIGH", "LOW"))
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+        row(page, here).hover()
+
+        api.move_on(closed, "CLOSED")
+
+        expect(row(page, closed)).to_have_class("leaving", timeout=LIVE_MS)
+        page.wait_for_function("!document.querySelector('#counters [data-none=false]')")
+        assert ids(page) == [closed["id"], here["id"]]
+        page.mouse.move(5, 5)
+        expect(row(page, closed)).to_have_count(0, timeout=LIVE_MS)
+
+    def test_stands_still_for_a_keyboard_in_it_and_for_marks_and_takes_a_filter_at_once(
+        self, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        here = api.create(acme["sites"][0], word)
+        page = live(sign_in(user_of(acme, may="ticket:write"), path=f"/?q={word}"))
+        expect(row(page, here)).to_have_count(1)
+        page.keyboard.press("Tab")
+        page.evaluate("document.querySelector('tr[data-ticket] [data-open]').focus()")
+
+        other = api.create(acme["sites"][0], word)
+        expect(page.locator("#held")).to_have_text("1 new", timeout=LIVE_MS)
+        expect(row(page, here).locator("[data-open]")).to_be_focused()
+        page.evaluate("document.activeElement.blur()")
+        expect(row(page, other)).to_have_count(1)
+
+        row(page, here).locator("[data-pick]").check()
+        page.mouse.move(5, 5)
+        third = api.create(acme["sites"][0], word, "CRITICAL")
+        expect(page.locator("#held")).to_have_text("1 new, 1 critical", timeout=LIVE_MS)
+        page.locator("[data-counter=CRITICAL]").click()
+        expect(row(page, third)).to_have_count(1)
+        assert ids(page) == [third["id"]]
+        expect(page.locator("#bulk")).to_contain_text("1 marked")
+        expect(page.locator("#bulk")).to_contain_text("1 not on this page")
+
+    def test_does_not_wait_for_a_finger_that_touched_it(
+        self, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        here = api.create(acme["sites"][0], word)
+        page = live(
+            sign_in(
+                user_of(acme), path=f"/?q={word}", viewport=PHONE, is_mobile=True, has_touch=True
+            )
+        )
+        row(page, here).locator("td.description").tap()
+
+        new = api.create(acme["sites"][0], word)
+
+        expect(row(page, new)).to_have_count(1, timeout=LIVE_MS)
+        shoot(page, "list-phone")
+
+    def test_draws_three_hundred_rows_at_most_and_turns_pages(
+        self, acme: Seed, sign_in: Open, stack: Running, word: str
+    ) -> None:
+        insert_many(stack, acme["sites"][0], word, 320)
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+
+        expect(page.locator("#pager")).to_contain_text("1 to 300 of 320", timeout=LIVE_MS)
+        assert len(ids(page)) == 300
+        page.get_by_role("button", name="Next 300").click()
+        expect(page.locator("tr[data-ticket]")).to_have_count(20)
+        expect(page.locator("#pager")).to_contain_text("301 to 320 of 320")
+        expect(page.locator("[data-counter=LOW] b")).to_have_text("320")
+        page.mouse.move(5, 5)
+        with psycopg.connect(stack["database_url"]) as database:
+            database.execute(
+                "UPDATE helpdesk_ticket SET status = 'CLOSED' WHERE ticket_no LIKE %s", [f"{word}%"]
+            )
+        expect(page.locator("#empty")).to_have_text("No open ticket matches.", timeout=LIVE_MS)
+
+    def test_has_the_unacknowledged_first(
+        self, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        low, known = api.create(acme["sites"][0], word, "LOW"), api.create(acme["sites"][0], word)
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+        expect(row(page, low)).to_have_count(1)
+        assert ids(page) == [known["id"], low["id"]]
+
+        api.post(f"tickets/{known['id']}/acknowledge/", {})
+
+        expect(row(page, known).locator(".ack")).to_have_count(1, timeout=LIVE_MS)
+        page.wait_for_function(
+            "id => document.querySelector('tr[data-ticket]').dataset.ticket === id",
+            arg=str(low["id"]),
+        )
+
+
+class TestAwayList:
+    def test_tells_what_changed_while_the_server_was_away(
+        self, acme: Seed, api: Api, sign_in: Open, stack: Running, word: str
+    ) -> None:
+        site = acme["sites"][0]
+        resolved, closed, same = (
+            api.create(site, word, level) for level in ("CRITICAL", "HIGH", "LOW")
+        )
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+        expect(row(page, same)).to_have_count(1)
+        web = stack.state()["pids"]["web"]
+
+        os.kill(web, signal.SIGKILL)
+        expect(page.locator("#state-word")).to_contain_text("Stale since", timeout=LIVE_MS)
+        shoot(page, "stale")
+        with psycopg.connect(stack["database_url"]) as database:
+            change = "UPDATE helpdesk_ticket SET status = %s WHERE id = %s"
+            database.execute(change, ["RESOLVED", resolved["id"]])
+            database.execute(change, ["CLOSED", closed["id"]])
+        insert_many(stack, site, word, 1)
+
+        live_again(page)
+        away = page.locator(AWAY)
+        expect(away).to_contain_text("1 opened, 1 changed, 1 gone", timeout=LIVE_MS)
+        expect(away.locator(f"[data-away='{resolved['id']}']")).to_contain_text("New → Resolved")
+        expect(away.locator(f"[data-away='{closed['id']}']")).to_contain_text("New → Closed")
+        expect(away.locator(f"[data-away='{same['id']}']")).to_have_count(0)
+        expect(away.locator("li").first).to_contain_text("Critical")
+        shoot(page, "away")
+        away.locator(f"[data-away='{resolved['id']}'] button").click()
+        expect(row(page, resolved)).to_have_attribute("data-opened", "")
+        away.get_by_role("button", name="Dismiss").click()
+        expect(away).to_have_count(0)
+        assert page.evaluate("window.neverReloaded")
+        eventually(lambda: stack.state()["pids"]["web"] not in (None, web), seconds=60)
+
+    def test_tells_what_changed_while_the_network_was_cut(
+        self, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        ticket = api.create(acme["sites"][0], word)
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+        expect(row(page, ticket)).to_have_count(1)
+
+        page.context.set_offline(True)
+        expect(page.locator("#state-word")).to_contain_text("Stale since", timeout=90_000)
+        api.post(f"tickets/{ticket['id']}/acknowledge/", {})
+        api.patch(f"tickets/{ticket['id']}/", {"priority": "LOW"})
+        page.context.set_offline(False)
+
+        live_again(page)
+        expect(page.locator(f"{AWAY} [data-away='{ticket['id']}']")).to_contain_text(
+            "High → Low, acknowledged by", timeout=LIVE_MS
+        )
+
+    def test_draws_two_hundred_of_more(
+        self, acme: Seed, sign_in: Open, stack: Running, word: str
+    ) -> None:
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+        os.kill(stack.state()["pids"]["web"], signal.SIGKILL)
+        expect(page.locator("#state-word")).to_contain_text("Stale since", timeout=LIVE_MS)
+
+        insert_many(stack, acme["sites"][0], word, 230)
+
+        live_again(page)
+        expect(page.locator(AWAY)).to_contain_text("and 30 more", timeout=LIVE_MS)
+        assert page.locator(f"{AWAY} [data-away]").count() == 200
+        with psycopg.connect(stack["database_url"]) as database:
+            database.execute(
+                "UPDATE helpdesk_ticket SET status = 'CLOSED' WHERE ticket_no LIKE %s", [f"{word}%"]
+            )
+
+
+def live_again(page: Page) -> None:
+    expect(page.locator("#state")).to_have_attribute("data-state", "live", timeout=90_000)
