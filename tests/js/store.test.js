@@ -120,4 +120,27 @@ describe("a change that is not answered yet", () => {
 
     assert.equal(store.items.get(1).shown.status, "ON_HOLD");
   });
+
+  it("lets a ticket go that it closed, though its frame brings nothing new", () => {
+    const { store, due } = loaded(row());
+    store.overlay(1, { status: "CLOSED" })(row({ version: 2, status: "CLOSED" }));
+    store.apply(frame("ticket_updated", { version: 2, status: "CLOSED" }));
+    assert.equal(store.items.size, 1);
+
+    due.forEach((run) => run());
+
+    assert.equal(store.items.size, 0);
+  });
+
+  it("says nothing of a ticket that left before the answer", () => {
+    const { store } = loaded(row());
+    const settle = store.overlay(1, { status: "RESOLVED" });
+    store.apply({ type: "ticket_deleted", seq: 90, ticket_id: 1, site_id: 7 });
+    const told = [];
+    store.addEventListener("change", (event) => told.push(event));
+
+    settle(row({ version: 2, status: "RESOLVED" }));
+
+    assert.deepEqual(told, []);
+  });
 });

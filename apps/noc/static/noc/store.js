@@ -125,7 +125,8 @@ export class Store extends EventTarget {
     this.#show(item, new Set(Object.keys(changes)));
     return (row) => {
       this.#overlays.delete(overlay);
-      if (row && this.items.get(id) === item) {
+      if (this.items.get(id) !== item) return; // it has left meanwhile
+      if (row) {
         const ticket = complete(/** @type {Partial<Ticket>} */ (row));
         const acknowledged = { acknowledged_by: ticket.acknowledged_by, acknowledged_at: ticket.acknowledged_at };
         // Of the row and the frame of one write, which have one version, either may come first.
@@ -134,6 +135,8 @@ export class Store extends EventTarget {
         const fields = differing(before, next);
         if (fields.size) {
           this.#put(item, next, fields);
+          if (isOpen(next.status)) this.#stay(item);
+          else this.#leave(item); // its frame will be of no later version
           this.dispatchEvent(new CustomEvent("change", { detail: { item, before, after: next, frame: null } }));
           return;
         }
