@@ -30,8 +30,9 @@ export class PanelSource extends EventTarget {
   /** @type {Ticket | null} as it was read */
   #read = null;
   #life = new AbortController();
-  #busy = false;
-  #again = false;
+  /** @type {Promise<void>} the last reading in line */
+  #turn = Promise.resolve();
+  #waits = false; // a reading of the newest has not begun
   #timer = 0;
 
   /**
@@ -64,20 +65,27 @@ export class PanelSource extends EventTarget {
     this.#life.abort();
   }
 
-  /** Read the ticket and the newest of its timeline; while that goes on, once more afterwards. */
-  async refresh() {
-    if (this.#busy) {
-      this.#again = true;
-      return;
-    }
-    this.#busy = true;
-    this.#again = false;
-    const { signal } = this.#life;
-    this.trouble = "";
-    await Promise.all([this.#readTicket(signal), this.#readTimeline(signal)]);
-    this.#busy = false;
-    this.#tell();
-    if (this.#again) this.#soon();
+  /** Read the ticket and the newest of its timeline. What is asked for while that waits its turn is one reading. */
+  refresh() {
+    if (this.#waits) return this.#turn;
+    this.#waits = true;
+    return this.#take(async () => {
+      this.#waits = false;
+      this.trouble = "";
+      const { signal } = this.#life;
+      await Promise.all([this.#readTicket(signal), this.#readTimeline(signal)]);
+    });
+  }
+
+  /** Read what is before the oldest that is shown. */
+  older() {
+    return this.#take(() => this.#readOlder());
+  }
+
+  /** One reading after the other. @param {() => Promise<void>} read */
+  #take(read) {
+    this.#turn = this.#turn.then(read).then(() => this.#tell());
+    return this.#turn;
   }
 
   /** @param {AbortSignal} signal */
@@ -103,18 +111,14 @@ export class PanelSource extends EventTarget {
     }
   }
 
-  async older() {
+  async #readOlder() {
     const { before } = this.timeline;
-    if (before === null || this.#busy) return;
-    this.#busy = true;
+    if (before === null) return;
     try {
       this.timeline = withOlder(this.timeline, await this.#page.http.get(`tickets/${this.id}/timeline/?limit=${LIMIT}&before=${encodeURIComponent(before)}`, { signal: this.#life.signal }));
     } catch (error) {
       this.#failed(error);
     }
-    this.#busy = false;
-    this.#tell();
-    if (this.#again) this.#soon();
   }
 
   /** @param {unknown} error */
@@ -134,8 +138,7 @@ export class PanelSource extends EventTarget {
   }
 
   #soon() {
-    if (this.#busy) this.#again = true;
-    else this.#timer ||= setTimeout(() => ((this.#timer = 0), void this.refresh()), APART_MS);
+    this.#timer ||= setTimeout(() => ((this.#timer = 0), void this.refresh()), APART_MS);
   }
 
   #tell() {

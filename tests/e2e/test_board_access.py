@@ -1,0 +1,138 @@
+"""The page for those who do not see it as others do: axe, and what is said to screen readers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.board import HOSTILE, LIVE_MS, PHONE, Api, Seed, admin_of, live, row, user_of
+from tests.e2e.running import Running
+
+Open = Callable[..., Page]
+AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
+SCHEMES = ["light", "dark"]
+
+
+def violations(page: Page) -> list[tuple[Any, ...]]:
+    """What axe finds that is serious or critical."""
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        (violation["id"], [(node["html"], node["failureSummary"]) for node in violation["nodes"]])
+        for violation in found["violations"]
+        if violation["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.fixture
+def one_of_each(acme: Seed, api: Api) -> Seed:
+    """Tickets of every priority and of several statuses; returns one of them."""
+    site = acme["sites"][0]
+    made = [api.create(site, HOSTILE, level) for level in ("LOW", "MEDIUM", "HIGH", "CRITICAL")]
+    for ticket, status in zip(made, ("IN_PROGRESS", "ON_HOLD"), strict=False):
+        api.move_on(ticket, status)
+    for level in ("LOW", "CRITICAL"):
+        api.post("noc/findings/", {"title": HOSTILE, "severity": level, "site_id": site["id"]})
+    return made[0]
+
+
+class TestAxe:
+    @pytest.mark.parametrize("scheme", SCHEMES)
+    def test_finds_nothing_serious_on_the_board(
+        self, scheme: str, acme: Seed, one_of_each: Seed, sign_in: Open
+    ) -> None:
+        page = live(sign_in(admin_of(acme), color_scheme=scheme))
+        expect(page.locator("#rows tr").first).to_be_visible()
+        assert violations(page) == []
+
+        page.locator("#filters summary").filter(has_text="Status").click()
+        expect(page.get_by_role("checkbox", name="On hold")).to_be_visible()
+        page.get_by_role("checkbox", name="On hold").check()
+        assert violations(page) == []
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Clear all").click()
+
+        page.locator("#saved-views > summary").click()
+        expect(page.get_by_role("textbox", name="Name of the view")).to_be_visible()
+        assert violations(page) == []
+        page.keyboard.press("Escape")
+
+        page.get_by_role("button", name="Keys").click()
+        assert violations(page) == []
+        page.keyboard.press("Escape")
+
+        page.get_by_role("link", name="Findings").click()
+        expect(page.locator("#sightings-view tbody tr").first).to_be_visible()
+        assert violations(page) == []
+
+    @pytest.mark.parametrize("scheme", SCHEMES)
+    def test_finds_nothing_serious_on_the_panel(
+        self, scheme: str, acme: Seed, one_of_each: Seed, sign_in: Open
+    ) -> None:
+        path = f"/?ticket={one_of_each['id']}"
+        page = live(sign_in(admin_of(acme), path=path, color_scheme=scheme))
+        expect(page.locator(".timeline li").first).to_be_visible(timeout=LIVE_MS)
+        page.get_by_text("Who received it").first.click()
+
+        assert violations(page) == []
+
+    @pytest.mark.parametrize("scheme", SCHEMES)
+    def test_finds_nothing_serious_on_a_phone(
+        self, scheme: str, acme: Seed, one_of_each: Seed, sign_in: Open
+    ) -> None:
+        phone = {"viewport": PHONE, "is_mobile": True, "has_touch": True, "color_scheme": scheme}
+        page = live(sign_in(user_of(acme), path="/?priority=LOW", **phone))
+        ticket = row(page, one_of_each)
+        expect(ticket).to_be_visible()
+        assert violations(page) == []
+
+        ticket.locator("td.description").tap()
+
+        expect(page.locator(".timeline li").first).to_be_visible(timeout=LIVE_MS)
+        assert violations(page) == []
+
+    @pytest.mark.parametrize("scheme", SCHEMES)
+    def test_finds_nothing_serious_on_the_login(
+        self, scheme: str, stack: Running, browser: Browser
+    ) -> None:
+        page = browser.new_page(color_scheme=scheme)
+        page.goto(f"{stack['http']}/")
+        expect(page.get_by_label("Password")).to_be_visible()
+
+        assert violations(page) == []
+        page.close()
+
+
+class TestLiveRegion:
+    def test_says_counts_politely_and_a_critical_ticket_at_once(
+        self, acme: Seed, api: Api, sign_in: Open
+    ) -> None:
+        site = acme["sites"][0]
+        page = live(sign_in(user_of(acme)))
+        urgent, polite = page.locator("#digest-urgent"), page.locator("#digest")
+        expect(urgent).to_have_attribute("aria-live", "assertive")
+        expect(polite).to_have_attribute("aria-live", "polite")
+        expect(polite).to_be_empty()
+
+        first = api.create(site, priority="CRITICAL")
+        api.create(site, priority="CRITICAL")
+        api.create(site)
+
+        expect(urgent).to_contain_text(first["ticket_no"], timeout=LIVE_MS)
+        expect(polite).to_contain_text("3 new tickets, 2 critical", timeout=LIVE_MS)
+        expect(urgent).to_contain_text(first["ticket_no"])  # once for the burst
+
+    def test_says_nothing_of_what_the_filter_hides(
+        self, acme: Seed, api: Api, sign_in: Open
+    ) -> None:
+        site = acme["sites"][0]
+        page = live(sign_in(user_of(acme), path="/?priority=LOW"))
+        shown = page.locator("#digest")
+
+        api.create(site, priority="CRITICAL")
+        api.create(site, priority="LOW")
+
+        expect(shown).to_contain_text("1 new ticket", timeout=LIVE_MS)
+        expect(page.locator("#digest-urgent")).to_be_empty()
