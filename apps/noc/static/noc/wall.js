@@ -50,13 +50,13 @@ export function startWall(page, { byToken }) {
     const fit = rowsThatFit();
     const sites = sitesOf(items);
     render(
-      html`<div class="counters">
+      html`<div class="figures">
           ${LEVELS.map((level) => {
             const of = items.filter(({ shown }) => shown.priority === level);
             const count = of.filter(({ shown }) => isUnacknowledged(shown)).length;
-            return html`<div class="counter" data-level=${level} ?data-some=${count > 0}><b>${count}</b>${levelMark(level)}<small>of ${of.length} open</small></div>`;
+            return html`<div class="figure" data-level=${level} ?data-some=${count > 0}><b>${count}</b>${levelMark(level)}<small>unacknowledged of ${of.length}</small></div>`;
           })}
-          ${OPEN.map((status) => html`<div class="counter" data-status=${status}><b>${items.filter(({ shown }) => shown.status === status).length}</b>${statusMark(status)}</div>`)}
+          ${OPEN.map((status) => html`<div class="figure" data-status=${status}><b>${items.filter(({ shown }) => shown.status === status).length}</b>${statusMark(status)}</div>`)}
         </div>
         <div class="body">
           <section class="rows" aria-label="Tickets">
@@ -65,7 +65,7 @@ export function startWall(page, { byToken }) {
             ${store.loaded && lines.length === 0 ? html`<p class="none">No open tickets</p>` : nothing}
           </section>
           <section class="tiles" aria-label="Sites">
-            ${sites.slice(0, TILES).map((site) => html`<div class="tile" data-worst=${site.worst}><span class="name">${site.name}</span><b>${site.unacknowledged}</b><small>of ${site.open} open</small></div>`)}
+            ${sites.slice(0, TILES).map((site) => html`<div class="tile" data-worst=${site.worst}><span class="name">${site.name}</span><b>${site.unacknowledged}</b><small>unacknowledged of ${site.open} open</small></div>`)}
             ${sites.length > TILES ? html`<p class="more">and ${sites.length - TILES} more sites</p>` : nothing}
           </section>
         </div>
