@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.board import ARTIFACTS, LIVE_MS, PHONE, Api, Seed, live, shoot, user_of
+from tests.e2e.board import ARTIFACTS, LIVE_MS, PHONE, Api, Seed, live, row, shoot, user_of
 from tests.e2e.running import Running, eventually
 
 Open = Callable[..., Page]
@@ -259,6 +259,15 @@ class TestSnooze:
         page.clock.fast_forward(16 * MINUTE_MS)
         expect(settings(page).locator(f"[data-snoozed='{ticket['id']}']")).to_have_count(0)
         expect(alarms(page)).to_have_attribute("data-rang-reason", "again", timeout=60_000)
+
+    def test_can_be_had_from_the_menu_of_a_row(self, desk: Desk, sign_in: Open) -> None:
+        ticket = desk.open()
+        page = live(sign_in(desk.user))
+        row(page, ticket).locator("[data-menu]").click()
+
+        page.locator("#sheet [data-snooze='15']").click()
+
+        expect(settings(page).locator(f"[data-snoozed='{ticket['id']}']")).to_be_visible()
 
 
 class TestNotification:

@@ -220,7 +220,25 @@ export class Sheet {
       <div class="choices">${this.#statuses(items)}</div>
       <p class="muted">Priority</p>
       <div class="choices row">${this.#priorities(items)}</div>
+      ${items.length === 1 && isUnacknowledged(items[0].shown) ? this.#snooze(items[0].id) : nothing}
     `;
+  }
+
+  /** @param {number} id */
+  #snooze(id) {
+    const { alarms } = this.#page;
+    if (alarms === null) return nothing;
+    /** @param {number} minutes */
+    const off = (minutes) => () => {
+      alarms.snooze(id, minutes);
+      this.close();
+    };
+    return html`<p class="muted">Alarm of this browser</p>
+      <div class="choices row">
+        ${alarms.snoozedUntil(id) === null
+          ? html`<button data-snooze="15" @click=${off(15)}>Snooze 15 min</button><button data-snooze="60" @click=${off(60)}>Snooze 1 h</button>`
+          : html`<button data-snooze="0" @click=${off(0)}>End the snooze</button>`}
+      </div>`;
   }
 
   /** Only what may follow. @param {Item[]} items */
