@@ -2,6 +2,7 @@
 
 import re
 import select
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,6 +51,42 @@ def new_ticket(stack: Running, seed: dict[str, Any]) -> Callable[[], int]:
     return create
 
 
+def commands_of(heading: str) -> list[str]:
+    """The commands in the second column of the table below a heading."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    part = text.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| [^|]+ \| `([^`]+)`", part, re.M)
+
+
+TO_LOOK = [
+    command
+    for command in commands_of("When something is wrong")
+    # A port of its own is tested with the launcher, what a tail prints in test_noc_tail.py.
+    if not command.startswith("./noc demo") and "noc_tail" not in command
+]
+
+
+class TestCommands:
+    @pytest.mark.parametrize("command", TO_LOOK)
+    def test_that_look_for_what_is_wrong_run(
+        self, command: str, stack: Running, seed: dict[str, Any]
+    ) -> None:
+        folder = shlex.quote(str(stack.data))
+        runs = command.replace(".local/", f"{folder}/")
+        runs = runs.replace("./noc manage", f"./noc manage --data {folder}")
+        runs = runs.replace("./noc doctor", f"./noc doctor --data {folder}")
+        runs = runs.replace("http://127.0.0.1:8000", stack["http"])
+
+        ran = subprocess.run(
+            ["bash", "-c", runs], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+
+        assert ran.returncode == 0 or "doctor" in command, ran.stderr  # its code is what it found
+        assert "Traceback" not in ran.stderr
+        assert "there is no instance" not in ran.stderr
+        assert ran.stdout or ran.stderr
+
+
 class TestExamples:
     def test_publish_what_python_receives(self, stack: Running, operator: dict[str, Any]) -> None:
         receive = example("python", "websockets.sync.client")
@@ -71,6 +108,26 @@ class TestExamples:
             process.stdout.close()
         assert [line[1] for line in lines] == [b"finding_created", b"anomaly_detected"]
         assert int(lines[1][0]) == int(lines[0][0]) + 1
+
+    def test_receive_in_the_browser_by_the_pages_own_client(
+        self,
+        stack: Running,
+        operator: dict[str, Any],
+        new_ticket: Callable[[], int],
+        browser: Browser,
+    ) -> None:
+        with browser.new_context(bypass_csp=True) as context:
+            page = context.new_page()
+            page.goto(f"{stack['http']}/login/")
+            page.fill("input[name=username]", operator["username"])
+            page.fill("input[name=password]", operator["password"])
+            page.click("button")
+            page.wait_for_url(f"{stack['http']}/")
+
+            with page.expect_console_message(lambda message: message.text == "live"):
+                page.evaluate(f"(async () => {{ {example('js', 'new Feed')} }})()")
+            with page.expect_console_message(lambda message: "ticket_created" in message.text):
+                new_ticket()
 
     def test_receive_in_the_browser(
         self,

@@ -64,6 +64,12 @@ class TestSettings:
         fields = FeedSettings.__dataclass_fields__
         assert shown == {name: str(field.default) for name, field in fields.items()}
 
+    def test_of_the_readme_have_the_same_defaults(self) -> None:
+        everywhere = table("Environment") | table("`docker-compose.yml`")
+        shown = rows(text("README.md").partition("| variable | default |")[2])
+        assert shown
+        assert shown.items() <= everywhere.items()
+
     def test_of_the_compose_file_are_all_in_the_tables(self) -> None:
         used = compose_file.required_variables() | set(compose_file.optional_variables())
         assert used <= set(table("Environment")) | set(table("`docker-compose.yml`"))
@@ -86,5 +92,9 @@ class TestCommands:
 def table(heading: str) -> dict[str, str]:
     """The first two columns of the table below a heading of docs/settings.md."""
     _, _, rest = text("docs/settings.md").partition(f"## {heading}\n")
-    part = rest.partition("\n## ")[0]
-    return dict(re.findall(r"^\| `(\w+)` \| `?(.*?)`? \|", part, re.M))
+    return rows(rest)
+
+
+def rows(part: str) -> dict[str, str]:
+    """The first two columns of the table that comes next."""
+    return dict(re.findall(r"^\| `(\w+)` \| `?(.*?)`? \|", part.partition("\n## ")[0], re.M))
