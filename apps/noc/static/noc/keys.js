@@ -43,7 +43,7 @@ export function startKeys(page, bound) {
   addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.target instanceof Element ? event.target : document.body;
-    if (document.querySelector("dialog[open], [role='dialog']:not([hidden])") !== null || isMenuOpen()) return;
+    if (isDialogOpen() || isMenuOpen()) return;
     if (event.key === "Escape") return leave(page, target);
     if (!page.prefs.get(PREF, true) || isTyping(target)) return;
     if (event.key === "Enter" && target !== document.body && !target.matches("[tabindex='-1']")) return; // it presses what has the focus
@@ -53,6 +53,9 @@ export function startKeys(page, bound) {
     binding.run(event);
   });
 }
+
+/** Dialogs of all makes: the element, popovers, and what is only named so; those that are shut stay in the page. */
+const isDialogOpen = () => [...document.querySelectorAll("dialog, [role='dialog']")].some((each) => each.checkVisibility());
 
 /**
  * Whether keys are text here, or choose in a list.

@@ -167,7 +167,7 @@ export function startPanel(page) {
       html`<li>${levelMark(sighting.severity)} <span class="what">${text}</span> <time class="muted">${page.times.full(Date.parse(sighting.created_at ?? sighting.detected_at ?? ""))}</time></li>`;
     return html`<section class="related">
       <h3>Seen at this site</h3>
-      <ul>
+      <ul tabindex="0" aria-label="Seen at this site">
         ${findings.map((each) => line(each, html`<bdi>${each.title}</bdi>`))}
         ${anomalies.map((each) => line(each, html`<bdi>${each.metric}</bdi> is ${number(each.observed)}, expected ${number(each.expected)}`))}
       </ul>
