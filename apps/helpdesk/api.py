@@ -36,6 +36,10 @@ INCLUDE = OpenApiParameter(
 
 class TicketQuery(TicketFilter, PageQuery):
     include = serializers.ChoiceField(choices=[ACKNOWLEDGEMENT], required=False)
+    updated_since = serializers.DateTimeField(
+        required=False,
+        help_text="Changed then or later. To follow changes read noc/events/, which misses none.",
+    )
 
 
 class NewTicket(Known):
@@ -67,6 +71,8 @@ class TicketsView(ScopedView):
     def get(self, request: Request) -> Response:
         asked = query(TicketQuery, request)
         tickets = filtered(visible(self.access), asked)
+        if "updated_since" in asked:
+            tickets = tickets.filter(updated_at__gte=asked["updated_since"])
         pages = NewestFirst()
         page = pages.paginate_queryset(
             values(tickets, acknowledgement=with_acknowledgement(request)), request, view=self

@@ -112,6 +112,9 @@ class TestList:
         assert ids("?status=RESOLVED&status=NEW") == [far.pk, near.pk]
         assert ids("?priority=LOW") == [near.pk]
         assert ids(f"?site={world.b.near.pk}") == []
+        assert ids(f"?updated_since={far.updated_at:%Y-%m-%dT%H:%M:%S.%fZ}") == [far.pk]
+        assert ids("?updated_since=2099-01-01T00:00:00Z") == []
+        assert operator.get(TICKETS + "?updated_since=yesterday").status_code == 400
 
     def test_asks_the_database_as_often_for_one_as_for_many(
         self, world, operator, django_assert_max_num_queries
