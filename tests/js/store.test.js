@@ -132,6 +132,15 @@ describe("a change that is not answered yet", () => {
     assert.equal(store.items.size, 0);
   });
 
+  it("cuts the answer's description as the server does, between signs", () => {
+    const { store } = loaded(row());
+    const description = `${"x".repeat(199)}😀😀`;
+
+    store.overlay(1, { status: "RESOLVED" })(row({ version: 2, status: "RESOLVED", description }));
+
+    assert.equal(store.items.get(1).shown.description, `${"x".repeat(199)}😀`);
+  });
+
   it("says nothing of a ticket that left before the answer", () => {
     const { store } = loaded(row());
     const settle = store.overlay(1, { status: "RESOLVED" });

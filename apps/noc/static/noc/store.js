@@ -130,7 +130,7 @@ export class Store extends EventTarget {
         const ticket = complete(/** @type {Partial<Ticket>} */ (row));
         const acknowledged = { acknowledged_by: ticket.acknowledged_by, acknowledged_at: ticket.acknowledged_at };
         // Of the row and the frame of one write, which have one version, either may come first.
-        const next = supersedes(ticket, item.ticket) ? { ...ticket, description: ticket.description.slice(0, 200) } : { ...item.ticket, ...acknowledged };
+        const next = supersedes(ticket, item.ticket) ? { ...ticket, description: shortened(ticket.description) } : { ...item.ticket, ...acknowledged };
         const before = item.ticket;
         const fields = differing(before, next);
         if (fields.size) {
@@ -298,6 +298,9 @@ function complete(row) {
   const { created_at = updated_at, acknowledged_by = null, acknowledged_at = null } = row;
   return { id, ticket_no, status, priority, site_id, site_name, assigned_to, description, version, created_at, updated_at, acknowledged_by, acknowledged_at };
 }
+
+/** As the server cuts it: a sign of two code units is one. @param {string} description */
+const shortened = (description) => [...description.slice(0, 400)].slice(0, 200).join("");
 
 /**
  * @param {Ticket} before
