@@ -131,7 +131,7 @@ export function startPanel(page) {
   function commentBox({ id }) {
     return html`<form class="comment-box" @submit=${(/** @type {SubmitEvent} */ event) => void send(event, id)}>
       <label for="comment">Comment</label>
-      <textarea id="comment" rows="2" maxlength="4000" .value=${live(drafts.get(id) ?? "")} @input=${(/** @type {InputEvent} */ { target }) => drafts.set(id, /** @type {HTMLTextAreaElement} */ (target).value)}></textarea>
+      <textarea id="comment" rows="2" maxlength="2000" .value=${live(drafts.get(id) ?? "")} @input=${(/** @type {InputEvent} */ { target }) => drafts.set(id, /** @type {HTMLTextAreaElement} */ (target).value)}></textarea>
       ${refusal ? html`<p class="refusal" role="alert">${refusal}</p>` : nothing}
       <button ?disabled=${sending}>Send</button>
     </form>`;
