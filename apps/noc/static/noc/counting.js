@@ -14,7 +14,7 @@ import { isOpen } from "./store.js";
 /** @typedef {Tally & {epoch: string, seq: number}} Answer  of `tickets/counts/` */
 /** @typedef {{seq: number, before: Ticket | null, after: Ticket | null}} Move */
 
-const KEPT = 20_000; // moves that an answer may lie behind
+const KEPT = 5_000; // moves that an answer may lie behind; each holds two tickets
 /** @returns {Tally} */
 const none = () => ({ total: 0, unacknowledged: 0, by_status: {}, by_priority: {} });
 
@@ -64,9 +64,10 @@ export class Counting {
    */
   compare(answer) {
     if (answer.seq < this.#since) return false;
+    this.#since = answer.seq; // the next answer is of no earlier place
+    this.#moves = this.#moves.filter(({ seq }) => seq > answer.seq);
     const then = copy(this.#counted);
-    for (const { seq, before, after } of this.#moves) {
-      if (seq <= answer.seq) continue;
+    for (const { before, after } of this.#moves) {
       if (before) this.#add(then, before, 1);
       if (after) this.#add(then, after, -1);
     }
