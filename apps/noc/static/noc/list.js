@@ -22,7 +22,7 @@ import { LEVEL, levelWord } from "./words.js";
 
 export const SHOWN = 300; // rows in the page at most
 const DRAW_MS = 120; // at most this often is the table patched
-const ORDER_MS = 800; // at most this often do rows change places
+const ORDER_MS = 800; // at most this often do rows change places, or is it asked whether they may
 const RELEASE_MS = 600; // the pointer may slip off the list for this long
 const CURSOR_MS = 10_000; // for so long after j or k is the keyboard at work on the list
 const AGE_MS = 5_000;
@@ -51,8 +51,11 @@ export class List {
   #cursorAt = -CURSOR_MS;
   #drawnAt = 0;
   #orderedAt = 0;
+  #scrolled = false; // asked of the page, this would lay it out anew whenever something was drawn
   #drawTimer = 0;
   #orderTimer = 0;
+  #orderDue = false;
+  #frame = 0;
   #releaseTimer = 0;
   #tick = 0;
 
@@ -73,7 +76,7 @@ export class List {
     selection.addEventListener("change", () => this.#selected());
     page.actions?.addEventListener("change", () => this.#redraw());
     page.addEventListener("hold", () => this.#orderSoon());
-    prefs.addEventListener("change", () => this.#redraw());
+    prefs.addEventListener("change", (event) => /** @type {CustomEvent<string>} */ (event).detail === "zone" && this.#redraw());
     page.addEventListener("filter", () => {
       this.#first = 0;
       this.order();
@@ -84,7 +87,7 @@ export class List {
     root.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && this.#hover(true));
     root.addEventListener("pointerleave", () => this.#hover(false));
     root.addEventListener("focusout", () => setTimeout(() => this.#orderSoon())); // when the focus has come to where it goes
-    addEventListener("scroll", () => this.#unsorted && this.#orderSoon(), { passive: true });
+    addEventListener("scroll", () => this.#scrolledTo(scrollY), { passive: true });
     document.addEventListener("visibilitychange", () => document.hidden || this.#orderSoon());
     setInterval(() => document.hidden || this.#redraw(), AGE_MS);
     setInterval(() => page.actions?.refusals.size && this.#redraw(), 1_000); // "3 s ago"
@@ -137,18 +140,32 @@ export class List {
     return this.#lines.slice(this.#first, this.#first + SHOWN);
   }
 
+  /** Another view is shown, or another page. */
+  get #unseen() {
+    return document.hidden || this.#root.hidden;
+  }
+
   /** Whether somebody is at work on the list. */
   get #held() {
     const { selection, held } = this.#page;
+    const focused = document.activeElement;
     return (
       this.#hovered ||
       held ||
       selection.size > 0 ||
-      scrollY >= SCROLLED_PX ||
+      this.#scrolled ||
       performance.now() - this.#cursorAt < CURSOR_MS ||
       // A button keeps the focus after a click, when nobody is at it any more: then it is not visible.
-      this.#root.querySelector("tbody :focus-visible") !== null
+      (focused !== null && focused.closest("#rows") !== null && focused.matches(":focus-visible"))
     );
+  }
+
+  /** @param {number} top */
+  #scrolledTo(top) {
+    const scrolled = top >= SCROLLED_PX;
+    if (scrolled === this.#scrolled) return;
+    this.#scrolled = scrolled;
+    if (this.#unsorted) this.#orderSoon();
   }
 
   #selected() {
@@ -177,19 +194,29 @@ export class List {
 
   #orderSoon() {
     this.#unsorted = true;
-    if (document.hidden) return; // it is put into order when it is looked at
+    if (this.#unseen || this.#orderTimer) return; // unseen, it is put into order when it is looked at
     if (this.#held) return this.#drawSoon();
-    const wait = this.#orderedAt + ORDER_MS - performance.now();
-    if (wait <= 0) return this.order();
-    this.#orderTimer ||= setTimeout(() => {
-      this.#orderTimer = 0; // timers may fire a little early; then this waits once more
-      this.#orderSoon();
-    }, wait);
+    this.#orderTimer = setTimeout(() => {
+      this.#orderTimer = 0;
+      this.#atFrame(true);
+    }, Math.max(0, this.#orderedAt + ORDER_MS - performance.now()));
   }
 
   #drawSoon() {
-    if (document.hidden) return;
-    this.#drawTimer ||= setTimeout(() => requestAnimationFrame(() => this.draw()), Math.max(0, this.#drawnAt + DRAW_MS - performance.now()));
+    if (this.#unseen) return;
+    this.#drawTimer ||= setTimeout(() => this.#atFrame(false), Math.max(0, this.#drawnAt + DRAW_MS - performance.now()));
+  }
+
+  /** The next frame has one of both. @param {boolean} ordered */
+  #atFrame(ordered) {
+    this.#orderDue ||= ordered;
+    this.#frame ||= requestAnimationFrame(() => {
+      const due = this.#orderDue;
+      this.#frame = 0;
+      this.#orderDue = false;
+      if (due && !this.#held) this.order();
+      else this.draw();
+    });
   }
 
   #redraw() {
@@ -210,6 +237,7 @@ export class List {
 
   #letIn = () => {
     scrollTo({ top: 0 });
+    this.#scrolled = false; // its event comes later
     this.#first = 0;
     this.order();
   };
@@ -226,7 +254,7 @@ export class List {
     const lines = this.#window;
     const marked = lines.length > 0 && this.shownIds.every((id) => selection.ids.has(id));
     return html`
-      ${this.#waiting.size || (this.#unsorted && this.#held && scrollY >= SCROLLED_PX)
+      ${this.#waiting.size || (this.#unsorted && this.#scrolled)
         ? html`<button class="held" id="held" @click=${this.#letIn}>${this.#waiting.size ? this.#waitingWords() : "Back to the top"}</button>`
         : nothing}
       <table class="list">
