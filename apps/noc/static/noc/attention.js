@@ -38,12 +38,13 @@ export function startAttention(page) {
     const title = words.join("");
     if (document.title !== title) document.title = title;
     const look = trusted ? (critical ? "critical" : "calm") : "stale";
-    const next = `${count} ${look}`;
-    if (next === drawn) return;
-    drawn = next;
     icon.dataset.count = String(count);
     icon.dataset.look = look;
-    const url = badge(picture, count, look);
+    const text = look === "stale" ? "!" : count > 99 ? "99+" : String(count || "");
+    const next = `${text} ${look}`;
+    if (next === drawn) return; // most changes of a large count are none of the picture, which takes long
+    drawn = next;
+    const url = badge(picture, text, look);
     if (url) {
       icon.type = "image/png";
       icon.href = url;
@@ -66,13 +67,13 @@ export function startAttention(page) {
 }
 
 /**
- * The icon with a count.
+ * The icon with a count, or another mark.
  * @param {HTMLImageElement} picture
- * @param {number} count
+ * @param {string} text  "": the icon alone
  * @param {keyof typeof COLOURS} look
  * @returns {string | null} its address; null when the browser cannot draw it
  */
-function badge(picture, count, look) {
+function badge(picture, text, look) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = SIZE;
   const paint = canvas.getContext("2d");
@@ -80,8 +81,7 @@ function badge(picture, count, look) {
   if (look === "stale") paint.filter = "grayscale(1)";
   if (picture.complete && picture.naturalWidth) paint.drawImage(picture, 0, 0, SIZE, SIZE);
   paint.filter = "none";
-  if (count || look === "stale") {
-    const text = look === "stale" ? "!" : count > 99 ? "99+" : String(count);
+  if (text) {
     const height = 44;
     paint.font = `700 ${text.length > 2 ? 30 : 38}px system-ui, sans-serif`;
     const width = Math.max(height, Math.min(SIZE, paint.measureText(text).width + 16));
