@@ -2,7 +2,7 @@
 // acknowledges them together. Nothing is left out of any count.
 
 import { isUnacknowledged } from "./filter.js";
-import { ABOVE, Floods } from "./flood.js";
+import { ABOVE, Floods, WINDOW_MS } from "./flood.js";
 import { alarming } from "./alarm-rules.js";
 import { levelMark } from "./marks.js";
 import { part } from "./page.js";
@@ -71,7 +71,11 @@ export function startFloods(page) {
     settings = floodSettings(prefs);
     floods = new Floods(settings);
     page.flood = null;
-    for (const { ticket } of store.items.values()) arrived(ticket, Date.parse(ticket.created_at));
+    const since = Date.now() - WINDOW_MS;
+    for (const { ticket } of store.items.values()) {
+      const at = Date.parse(ticket.created_at);
+      if (at > since) arrived(ticket, at);
+    }
     look();
     page.dispatchEvent(new Event("flood"));
     drawSoon();
