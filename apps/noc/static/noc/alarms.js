@@ -61,6 +61,7 @@ export class Alarms {
   #opened = false;
   #rang = 0;
   #knownTimer = 0;
+  #lookTimer = 0;
 
   /**
    * @param {PageState} page
@@ -139,7 +140,7 @@ export class Alarms {
     if (frame !== null && alarming(standing(before), { unacknowledged: true, severity: after.priority })) {
       const live = this.#page.feed.state === "live";
       this.#rules.rise(alarm, now, live);
-      if (live) setTimeout(() => this.#look(), COALESCE_MS);
+      if (live) this.#lookSoon();
     } else this.#rules.stand(alarm, now);
     this.#tidy();
   }
@@ -154,7 +155,7 @@ export class Alarms {
     this.#flooded();
     const what = kind === "finding" ? `finding: ${frame.title}` : `anomaly of ${frame.metric}`;
     this.#rules.rise({ key: `${kind}:${frame.finding_id ?? frame.anomaly_id}`, severity: frame.severity, text: `${levelWord(frame.severity)} ${what}${frame.site_name ? `, ${frame.site_name}` : ""}`, group: kind }, now, true);
-    setTimeout(() => this.#look(), COALESCE_MS);
+    this.#lookSoon();
   }
 
   #flooded() {
@@ -171,6 +172,14 @@ export class Alarms {
       this.#tidy();
     }
     this.#draw();
+  }
+
+  /** A burst is rung as one, when its first alarm has waited long enough. */
+  #lookSoon() {
+    this.#lookTimer ||= setTimeout(() => {
+      this.#lookTimer = 0;
+      this.#look();
+    }, COALESCE_MS);
   }
 
   #look() {
