@@ -14,6 +14,7 @@ import psutil
 
 from project import processes
 from project.data_folder import ROOT
+from project.instance import origins
 
 UVICORN = [
     *("--ws", "websockets-sansio", "--ws-per-message-deflate", "false"),
@@ -42,6 +43,7 @@ class Web:
         self._child = subprocess.Popen(
             command(kind, self.port),
             cwd=ROOT,
+            env={**os.environ, **origins(self.port)},  # a browser's, if there is one
             stdout=sys.stderr,
             start_new_session=True,
             preexec_fn=processes.die_with_parent(signal.SIGTERM, os.getpid()),
