@@ -2,8 +2,10 @@
 
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
+import psycopg
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.running import Running
@@ -63,6 +65,36 @@ class Api:
         )
         assert answer.is_success, answer.text
         return answer.json()
+
+
+def open_many(stack: Running, site: Seed, word: str, count: int) -> list[int]:
+    """Open tickets that say the word as another program does it, by SQL; return their ids."""
+    with psycopg.connect(stack["database_url"]) as database:
+        made = database.execute(
+            "INSERT INTO helpdesk_ticket (tenant_id, site_id, ticket_no, description, priority)"
+            " SELECT tenant_id, id, %(prefix)s || n, %(word)s || ' of many', 'LOW'"
+            " FROM tenancy_site, generate_series(1, %(count)s) AS n WHERE id = %(site)s"
+            " RETURNING id",
+            {"prefix": f"T{uuid4().hex[:6]}#", "word": word, "count": count, "site": site["id"]},
+        )
+        return sorted(row[0] for row in made)
+
+
+def change_all(stack: Running, word: str, change: str, *values: Any) -> None:
+    """Change all tickets that say the word, in one transaction: ``SET`` and what follows it."""
+    with psycopg.connect(stack["database_url"]) as database:
+        database.execute(
+            f"UPDATE helpdesk_ticket SET {change} WHERE description LIKE %s",
+            [*values, f"{word}%"],
+        )
+
+
+def shown_ids(page: Page) -> list[int]:
+    """The tickets that are drawn, from the top."""
+    found: list[int] = page.evaluate(
+        "[...document.querySelectorAll('tr[data-ticket]')].map((row) => Number(row.dataset.ticket))"
+    )
+    return found
 
 
 def live(page: Page) -> Page:
