@@ -19,7 +19,7 @@ MINUTE_MS = 60_000
 
 
 def wall(page: Page, stack: Running) -> Page:
-    """The wallboard by the session of the page; without one there is no way to the login."""
+    """The wallboard by the session of the page."""
     live(page)
     page.goto(f"{stack['http']}/?wall=1")
     return live(page)
@@ -130,6 +130,25 @@ class TestToken:
 
         expect(page.locator("#wall .untrusted")).to_contain_text("Token revoked", timeout=LIVE_MS)
         shoot(page, "wall-token-revoked")
+        context.close()
+
+    def test_or_a_sign_in_is_asked_for(
+        self, borealis: Seed, browser: Browser, stack: Running, wiretap: Wiretap
+    ) -> None:
+        context = browser.new_context(viewport=HD)
+        page = context.new_page()
+        page.goto(f"{stack['http']}/?wall=1")
+        expect(page.locator("#wall .untrusted")).to_contain_text("address")
+        shoot(page, "wall-without-sign-in")
+
+        page.locator("#wall").get_by_role("link", name="Sign in").click()
+        user = user_of(borealis)
+        page.get_by_label("User name").fill(user["username"])
+        page.get_by_label("Password").fill(user["password"])
+        page.get_by_role("button", name="Sign in").click()
+
+        live(page)
+        assert page.url.endswith("/?wall=1")
         context.close()
 
 

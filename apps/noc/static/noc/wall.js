@@ -37,6 +37,7 @@ export function startWall(page, { byToken }) {
   root.id = "wall";
   body.append(root);
   body.dataset.wall = "true";
+  const login = `/login/?next=${encodeURIComponent(location.pathname + location.search)}`;
   let timer = 0;
   let shift = 0;
   let idle = 0;
@@ -69,7 +70,7 @@ export function startWall(page, { byToken }) {
             ${sites.length > TILES ? html`<p class="more">and ${sites.length - TILES} more sites</p>` : nothing}
           </section>
         </div>
-        ${isTrusted(feed.state) ? nothing : html`<div class="untrusted" role="alert"><b>${headline()}</b><span>${advice()}</span></div>`}`,
+        ${isTrusted(feed.state) ? nothing : html`<div class="untrusted" role="alert"><b>${headline()}</b><span>${advice()}</span>${feed.state === "signed-out" && !byToken ? html`<a href=${login}>Sign in</a>` : nothing}</div>`}`,
       root,
     );
     tick();
@@ -101,7 +102,7 @@ export function startWall(page, { byToken }) {
   }
 
   function advice() {
-    if (feed.state === "signed-out") return byToken ? "The token of this wall is not valid any more. Make one for a wall in your account, and open its address here." : "Sign in again on this browser.";
+    if (feed.state === "signed-out") return byToken ? "The token of this wall is not valid any more. Make one for a wall in your account, and open its address here." : "A wall without a sign-in needs its own address, which carries a token: make one in your account, as a token for a wall, and open it here.";
     return [reasonWord(feed.reason), "what you see does not change"].filter(Boolean).join(": ");
   }
 
