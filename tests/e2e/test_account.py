@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from tests.e2e.board import ARTIFACTS, LIVE_MS, Api, live, shoot, user_of
 from tests.e2e.running import Running, eventually
-from tests.e2e.test_dashboard import ARTIFACTS, Api, shoot, user_of
 
 Seed = dict[str, Any]
 Open = Callable[..., Page]
@@ -164,6 +164,26 @@ class TestAccount:
             expect(heading(there)).to_be_visible()
         finally:
             change_password(here, ANOTHER, user["password"])
+
+    def test_keeps_the_board_in_another_tab_of_the_browser_that_changed_it(
+        self, stack: Running, other: Seed, pages: Open
+    ) -> None:
+        user = user_of(other, all_sites=False)
+        board, away = live(sign_in(pages(), stack, user, at="/")), pages()
+        live(sign_in(away, stack, user, at="/"))
+        account = board.context.new_page()
+        account.goto(f"{stack['http']}/account/")
+
+        change_password(account, user["password"], ANOTHER)
+
+        try:
+            expect(account.get_by_text("The password is changed.")).to_be_visible()
+            expect(away.locator("#state-word")).to_have_text("Signed out", timeout=LIVE_MS)
+            expect(board.locator("#state-word")).to_have_text("Live", timeout=LIVE_MS)
+            expect(board.locator("#notice")).to_be_hidden()
+            assert board.evaluate("window.neverReloaded")
+        finally:
+            change_password(account, ANOTHER, user["password"])
 
     def test_makes_and_revokes_a_token_whose_socket_ends(
         self, stack: Running, acme: Seed, pages: Open

@@ -20,6 +20,7 @@ import { startMenus } from "./menus.js";
 import { startNewVersion } from "./new-version.js";
 import { PageState, part } from "./page.js";
 import { startPanel } from "./panel.js";
+import { startSameUser } from "./same-user.js";
 import { startSavedViews } from "./saved-views.js";
 import { startSheet } from "./sheet.js";
 import { startSightings } from "./sightings.js";
@@ -56,6 +57,7 @@ feed.addEventListener("problem", (/** @type {CustomEvent<ProblemDetail>} */ { de
 
 startMenus();
 startStateLine(page);
+startSameUser(page);
 startFloods(page);
 startAttention(page);
 startNewVersion(page);
