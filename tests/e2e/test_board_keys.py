@@ -6,7 +6,8 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.board import LIVE_MS, Api, Seed, live, row, shoot, user_of
+from tests.e2e.board import LIVE_MS, Api, Seed, live, open_many, row, shoot, user_of
+from tests.e2e.running import Running
 
 Open = Callable[..., Page]
 
@@ -119,3 +120,71 @@ class TestKeys:
 
         expect(page.locator("#rows tr").first).to_be_in_viewport(ratio=1)
         expect(row(page, made[-1])).to_have_attribute("data-cursor", "", timeout=LIVE_MS)
+
+    def test_turn_the_page_of_the_list(self, acme: Seed, stack: Running, sign_in: Open) -> None:
+        word = f"w{uuid4().hex[:10]}"
+        open_many(stack, acme["sites"][0], word, 302)
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+        expect(page.locator("#pager")).to_contain_text("1 to 300 of 302", timeout=LIVE_MS)
+        page.keyboard.press("k")  # from nowhere: the last that is drawn
+        last = cursor(page)
+
+        page.keyboard.press("j")
+
+        expect(page.locator("#pager")).to_contain_text("301 to 302 of 302")
+        assert cursor(page) == page.locator("#rows tr").first.get_attribute("data-ticket")
+        page.keyboard.press("k")
+        expect(page.locator("#pager")).to_contain_text("1 to 300 of 302")
+        assert cursor(page) == last
+
+
+class TestActions:
+    """The keys that change tickets, as the server has them afterwards."""
+
+    def test_acknowledge_the_one_at_the_cursor(self, page: Page, api: Api) -> None:
+        page.keyboard.press("j")
+        ticket = cursor(page)
+
+        page.keyboard.press("a")
+
+        expect(page.locator(f"tr[data-ticket='{ticket}'] .ack")).to_be_visible()
+        expect(page.locator(".toast[data-kind=done]")).to_contain_text(
+            "acknowledged", timeout=LIVE_MS
+        )
+        assert api.get(f"tickets/{ticket}/", include="acknowledgement")["acknowledged_at"]
+
+    def test_resolve_the_marked_ones(self, page: Page, api: Api, tickets: list[Seed]) -> None:
+        for key in "jxjx":
+            page.keyboard.press(key)
+        marked = page.locator("#rows tr:has([data-pick]:checked)")
+        expect(marked).to_have_count(2)
+        ids = [each.get_attribute("data-ticket") for each in marked.all()]
+
+        page.keyboard.press("r")
+        page.locator("#sheet").get_by_label("Note").fill("Fan replaced")
+        page.keyboard.press("Control+Enter")
+
+        expect(page.locator(".toast[data-kind=done]")).to_contain_text("2 tickets", timeout=LIVE_MS)
+        for ticket in tickets:
+            status = api.get(f"tickets/{ticket['id']}/")["status"]
+            assert (status == "RESOLVED") is (str(ticket["id"]) in ids)
+
+    def test_assign_and_note_ask_for_what_they_need(self, page: Page, api: Api) -> None:
+        me = api.get("auth/me/")["user"]["name"]
+        page.keyboard.press("j")
+        ticket = cursor(page)
+
+        page.keyboard.press("s")
+        expect(page.locator("#sheet [data-member]").first).to_contain_text("me")
+        page.keyboard.press("Enter")
+        expect(page.locator(f"tr[data-ticket='{ticket}'] .assigned_to")).to_have_text(me)
+        page.keyboard.press("n")
+        page.locator("#sheet textarea").fill("jkasrn")  # text, no keys
+        page.keyboard.press("Control+Enter")
+
+        expect(page.locator(".toast[data-kind=done]").last).to_contain_text(
+            "note", timeout=LIVE_MS, ignore_case=True
+        )
+        assert api.get(f"tickets/{ticket}/")["assigned_to"] == me
+        notes = api.get(f"tickets/{ticket}/comments/")["results"]
+        assert [note["text"] for note in notes] == ["jkasrn"]

@@ -71,7 +71,7 @@ function step({ list, selection, filter, view }, by) {
   if (list === null || view !== "list" || filter.kind !== "ticket") return;
   const ids = list.shownIds;
   const at = selection.cursor === null ? -1 : ids.indexOf(selection.cursor);
-  const next = at < 0 ? ids[by > 0 ? 0 : ids.length - 1] : ids[at + by];
+  const next = at < 0 ? ids[by > 0 ? 0 : ids.length - 1] : (ids[at + by] ?? list.beyond(by));
   if (next === undefined) return;
   selection.moveTo(next);
   list.reveal(next);

@@ -99,6 +99,14 @@ export class List {
     return this.#window.flatMap((line) => (line.kind === "ticket" ? [line.item.id] : []));
   }
 
+  /** The ticket that comes after those that are drawn, or before them. @param {1 | -1} by @returns {number | undefined} */
+  beyond(by) {
+    for (let at = by > 0 ? this.#first + SHOWN : this.#first - 1; at >= 0 && at < this.#lines.length; at += by) {
+      const line = this.#lines[at];
+      if (line.kind === "ticket") return line.item.id;
+    }
+  }
+
   /** Put everything into its order, and let in what waits. */
   order() {
     clearTimeout(this.#orderTimer);
