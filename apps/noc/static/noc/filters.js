@@ -28,6 +28,7 @@ export function startFilters(page, directory) {
   const sought = {};
 
   function draw() {
+    root.hidden = page.view === "charts"; // they know no filter
     const { filter, me } = page;
     const tickets = filter.kind === "ticket";
     const chips = chipsOf(filter, (id) => directory.siteName(id));
