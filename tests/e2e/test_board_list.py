@@ -9,7 +9,18 @@ import psycopg
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.board import LIVE_MS, PHONE, Api, Seed, live, row, shoot, user_of
+from tests.e2e.board import (
+    LIVE_MS,
+    PHONE,
+    Api,
+    Seed,
+    admin_of,
+    insert_many,
+    live,
+    row,
+    shoot,
+    user_of,
+)
 from tests.e2e.running import Running, eventually
 
 Open = Callable[..., Page]
@@ -28,20 +39,6 @@ def ids(page: Page) -> list[int]:
         "[...document.querySelectorAll('tr[data-ticket]')].map((row) => Number(row.dataset.ticket))"
     )
     return found
-
-
-def insert_many(stack: Running, site: Seed, word: str, count: int) -> None:
-    """Tickets as another program makes them."""
-    with psycopg.connect(stack["database_url"]) as database:
-        database.execute(
-            "INSERT INTO helpdesk_ticket"
-            " (tenant_id, site_id, ticket_no, description, status, priority,"
-            " created_at, updated_at)"
-            " SELECT tenant_id, id, %(word)s || n, %(word)s || ' of many', 'NEW', 'LOW',"
-            " now(), now()"
-            " FROM tenancy_site, generate_series(1, %(count)s) AS n WHERE id = %(site)s",
-            {"word": word, "count": count, "site": site["id"]},
-        )
 
 
 class TestStateLine:
@@ -315,3 +312,41 @@ class TestAwayList:
 
 def live_again(page: Page) -> None:
     expect(page.locator("#state")).to_have_attribute("data-state", "live", timeout=90_000)
+
+
+class TestWidth:
+    @pytest.mark.parametrize("opened", [False, True], ids=["list", "panel"])
+    def test_never_cuts_the_number_of_a_ticket(
+        self, acme: Seed, api: Api, sign_in: Open, word: str, opened: bool
+    ) -> None:
+        ticket = api.create(acme["sites"][0], word)
+        beside = f"&ticket={ticket['id']}" if opened else ""
+        page = live(sign_in(user_of(acme, may="ticket:write"), path=f"/?q={word}{beside}"))
+        cell = row(page, ticket).locator("td.ticket_no")
+        expect(cell).to_be_visible()
+        if opened:
+            expect(page.locator("#panel h2")).to_be_visible()
+
+        assert cell.evaluate("cell => cell.scrollWidth <= cell.clientWidth")
+        shoot(page, f"width-{'panel' if opened else 'list'}")
+
+    def test_of_a_phone_has_room_for_the_whole_bar(self, acme: Seed, sign_in: Open) -> None:
+        page = live(sign_in(admin_of(acme), viewport=PHONE, is_mobile=True, has_touch=True))
+        expect(page.locator("#state-age")).to_contain_text("event")
+
+        boxes = page.locator(".bar > :not([hidden])").evaluate_all(
+            """all => all.map((each) => [each.id || each.className, each.getBoundingClientRect()])
+                .filter(([, box]) => box.width)
+                .map(([name, { left, right, top, bottom }]) => [name, left, right, top, bottom])"""
+        )
+
+        shoot(page, "bar-phone")
+        assert "user muted" in [name for name, *_ in boxes]
+        for name, left, right, top, bottom in boxes:
+            assert 0 <= left <= right <= PHONE["width"], name
+            for another, *other in boxes:
+                beside = right <= other[0] or other[1] <= left
+                apart = bottom <= other[2] or other[3] <= top
+                assert name == another or beside or apart, (name, another)
+        age = page.locator("#state-age")
+        assert age.evaluate("text => text.scrollWidth <= text.clientWidth")
