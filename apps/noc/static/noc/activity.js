@@ -20,6 +20,7 @@ export function startActivity(page) {
 
   function draw() {
     drawing = 0;
+    part("activity-zone").textContent = page.times.zoneName;
     render(
       html`${entries.length ? nothing : html`<p class="muted">Changes appear here as they happen.</p>`}
         <ol id="activity">
