@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -30,7 +31,8 @@ def violations(page: Page) -> list[tuple[Any, ...]]:
 def one_of_each(acme: Seed, api: Api) -> Seed:
     """Tickets of every priority and of several statuses; returns one of them."""
     site = acme["sites"][0]
-    made = [api.create(site, HOSTILE, level) for level in ("LOW", "MEDIUM", "HIGH", "CRITICAL")]
+    text = f"{HOSTILE} {uuid4().hex[:10]}"
+    made = [api.create(site, text, level) for level in ("LOW", "MEDIUM", "HIGH", "CRITICAL")]
     for ticket, status in zip(made, ("IN_PROGRESS", "ON_HOLD"), strict=False):
         api.move_on(ticket, status)
     for level in ("LOW", "CRITICAL"):
@@ -82,8 +84,9 @@ class TestAxe:
     def test_finds_nothing_on_a_phone(
         self, scheme: str, acme: Seed, one_of_each: Seed, sign_in: Open
     ) -> None:
+        word = one_of_each["description"].split()[-1]
         phone = {"viewport": PHONE, "is_mobile": True, "has_touch": True, "color_scheme": scheme}
-        page = live(sign_in(user_of(acme), path="/?priority=LOW", **phone))
+        page = live(sign_in(user_of(acme), path=f"/?priority=LOW&q={word}", **phone))
         ticket = row(page, one_of_each)
         expect(ticket).to_be_visible()
         assert violations(page) == []

@@ -359,7 +359,7 @@ export class List {
 
   /** @param {Item} item */
   #buttons({ shown }) {
-    return html`${isUnacknowledged(shown) ? html`<button class="quiet" data-acknowledge aria-label=${`Acknowledge ${shown.ticket_no}`}>Ack</button>` : nothing}<button class="quiet" data-menu aria-haspopup="dialog" aria-label=${`Actions for ${shown.ticket_no}`}>⋯</button>`;
+    return html`${isUnacknowledged(shown) ? html`<button class="quiet" data-acknowledge aria-label=${`Ack: acknowledge ${shown.ticket_no}`}>Ack</button>` : nothing}<button class="quiet" data-menu aria-haspopup="dialog" aria-label=${`Actions for ${shown.ticket_no}`}>⋯</button>`;
   }
 
   /** @param {Item} item */
