@@ -15,10 +15,11 @@ from tests.e2e.board import (
     Api,
     Seed,
     admin_of,
-    insert_many,
     live,
+    open_many,
     row,
     shoot,
+    shown_ids,
     user_of,
 )
 from tests.e2e.running import Running, eventually
@@ -31,14 +32,6 @@ AWAY = "#away .away"
 def word() -> str:
     """A word that no other test's tickets say: ``?q=`` shows those that say it."""
     return f"w{uuid4().hex[:10]}"
-
-
-def ids(page: Page) -> list[int]:
-    """The tickets that are drawn, from the top."""
-    found: list[int] = page.evaluate(
-        "[...document.querySelectorAll('tr[data-ticket]')].map((row) => Number(row.dataset.ticket))"
-    )
-    return found
 
 
 class TestStateLine:
@@ -94,7 +87,7 @@ class TestList:
         low, high = (api.create(acme["sites"][0], word, level) for level in ("LOW", "HIGH"))
         page = live(sign_in(user_of(acme), path=f"/?q={word}"))
         expect(page.locator("tr[data-ticket]")).to_have_count(2)
-        assert ids(page) == [high["id"], low["id"]]
+        assert shown_ids(page) == [high["id"], low["id"]]
         row(page, low).hover()
         page.evaluate(
             "id => window.kept = document.querySelector(`[data-ticket='${id}']`)", low["id"]
@@ -103,7 +96,7 @@ class TestList:
         api.patch(f"tickets/{low['id']}/", {"priority": "CRITICAL"})
 
         expect(row(page, low)).to_have_attribute("data-priority", "CRITICAL", timeout=LIVE_MS)
-        assert ids(page) == [high["id"], low["id"]]
+        assert shown_ids(page) == [high["id"], low["id"]]
         page.mouse.move(5, 5)
         expect(page.locator("tr[data-ticket]").first).to_have_attribute(
             "data-ticket", str(low["id"])
@@ -121,7 +114,7 @@ class TestList:
         new = [api.create(site, word, level) for level in ("CRITICAL", *["LOW"] * 11)]
 
         expect(page.locator("#held")).to_have_text("12 new, 1 critical", timeout=LIVE_MS)
-        assert ids(page) == [here["id"]]
+        assert shown_ids(page) == [here["id"]]
         shoot(page, "new-rows-waiting")
         api.move_on(new[1], "CLOSED")  # one leaves again before it was let in
         expect(page.locator("#held")).to_have_text("11 new, 1 critical", timeout=LIVE_MS)
@@ -129,7 +122,7 @@ class TestList:
         page.locator("#held").click()
 
         expect(page.locator("tr[data-ticket]")).to_have_count(12)
-        assert ids(page)[0] == new[0]["id"]
+        assert shown_ids(page)[0] == new[0]["id"]
         expect(page.locator("#held")).to_have_count(0)
 
     def test_lets_them_in_by_itself_when_the_pointer_leaves(
@@ -157,7 +150,7 @@ class TestList:
 
         expect(row(page, closed)).to_have_class("leaving", timeout=LIVE_MS)
         page.wait_for_function("!document.querySelector('#counters [data-none=false]')")
-        assert ids(page) == [closed["id"], here["id"]]
+        assert shown_ids(page) == [closed["id"], here["id"]]
         page.mouse.move(5, 5)
         expect(row(page, closed)).to_have_count(0, timeout=LIVE_MS)
 
@@ -182,7 +175,7 @@ class TestList:
         expect(page.locator("#held")).to_have_text("1 new, 1 critical", timeout=LIVE_MS)
         page.locator("[data-counter=CRITICAL]").click()
         expect(row(page, third)).to_have_count(1)
-        assert ids(page) == [third["id"]]
+        assert shown_ids(page) == [third["id"]]
         expect(page.locator("#bulk")).to_contain_text("1 marked")
         expect(page.locator("#bulk")).to_contain_text("1 not on this page")
 
@@ -205,11 +198,11 @@ class TestList:
     def test_draws_three_hundred_rows_at_most_and_turns_pages(
         self, acme: Seed, sign_in: Open, stack: Running, word: str
     ) -> None:
-        insert_many(stack, acme["sites"][0], word, 320)
+        open_many(stack, acme["sites"][0], word, 320)
         page = live(sign_in(user_of(acme), path=f"/?q={word}"))
 
         expect(page.locator("#pager")).to_contain_text("1 to 300 of 320", timeout=LIVE_MS)
-        assert len(ids(page)) == 300
+        assert len(shown_ids(page)) == 300
         page.get_by_role("button", name="Next 300").click()
         expect(page.locator("tr[data-ticket]")).to_have_count(20)
         expect(page.locator("#pager")).to_contain_text("301 to 320 of 320")
@@ -227,7 +220,7 @@ class TestList:
         low, known = api.create(acme["sites"][0], word, "LOW"), api.create(acme["sites"][0], word)
         page = live(sign_in(user_of(acme), path=f"/?q={word}"))
         expect(row(page, low)).to_have_count(1)
-        assert ids(page) == [known["id"], low["id"]]
+        assert shown_ids(page) == [known["id"], low["id"]]
 
         api.post(f"tickets/{known['id']}/acknowledge/", {})
 
@@ -257,7 +250,7 @@ class TestAwayList:
             change = "UPDATE helpdesk_ticket SET status = %s WHERE id = %s"
             database.execute(change, ["RESOLVED", resolved["id"]])
             database.execute(change, ["CLOSED", closed["id"]])
-        insert_many(stack, site, word, 1)
+        open_many(stack, site, word, 1)
 
         live_again(page)
         away = page.locator(AWAY)
@@ -299,7 +292,7 @@ class TestAwayList:
         os.kill(stack.state()["pids"]["web"], signal.SIGKILL)
         expect(page.locator("#state-word")).to_contain_text("Stale since", timeout=LIVE_MS)
 
-        insert_many(stack, acme["sites"][0], word, 230)
+        open_many(stack, acme["sites"][0], word, 230)
 
         live_again(page)
         expect(page.locator(AWAY)).to_contain_text("and 30 more", timeout=LIVE_MS)
