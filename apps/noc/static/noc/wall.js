@@ -102,7 +102,7 @@ export function startWall(page, { byToken }) {
   }
 
   function advice() {
-    if (feed.state === "signed-out") return byToken ? "The token of this wall is not valid any more. Make one for a wall in your account, and open its address here." : "A wall without a sign-in needs its own address, which carries a token: make one in your account, as a token for a wall, and open it here.";
+    if (feed.state === "signed-out") return byToken ? "The token of this wall is not valid any more. Make one for a wall in your account, and open its address here." : "Sign in on this browser, or open the address of a wallboard here. It carries a token, and is made in your account.";
     return [reasonWord(feed.reason), "what you see does not change"].filter(Boolean).join(": ");
   }
 
