@@ -79,6 +79,7 @@ class TestPackages:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
 
+        page.reload()  # the page imports most of them itself
         page.evaluate(USE)
 
         assert f"{stack['http']}/static/npm/lit-html/lit-html.js" in asked
