@@ -104,7 +104,7 @@ export function startPanel(page) {
     /** @param {string} at */
     const when = (at) => html`<time datetime=${at}>${times.full(Date.parse(at))}</time> <span class="muted">${age(Date.now() - Date.parse(at))} ago</span>`;
     return html`<p class="panel-marks">${statusMark(ticket.status)} ${levelMark(ticket.priority)}</p>
-      <p class="panel-description"><bdi>${full ?? ticket.description}</bdi></p>
+      <p class="panel-description" tabindex="0"><bdi>${full ?? ticket.description}</bdi></p>
       <dl class="facts">
         <dt>Site</dt><dd><bdi>${ticket.site_name}</bdi></dd>
         <dt>Assigned to</dt><dd>${ticket.assigned_to === null ? html`<span class="muted">nobody</span>` : html`<bdi>${ticket.assigned_to}</bdi>`}</dd>

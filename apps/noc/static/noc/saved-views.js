@@ -118,7 +118,7 @@ export function startSavedViews(page, root) {
   }
 
   /** @param {string} heading @param {readonly SavedView[]} some */
-  const section = (heading, some) => (some.length ? html`<h3>${heading}</h3><ul>${repeat(some, ({ id }) => id, entry)}</ul>` : nothing);
+  const section = (heading, some) => (some.length ? html`<h2>${heading}</h2><ul>${repeat(some, ({ id }) => id, entry)}</ul>` : nothing);
 
   function draw() {
     render(
@@ -129,7 +129,7 @@ export function startSavedViews(page, root) {
           ${section("Mine", views.filter((view) => view.mine && !view.shared))}${section("Shared", views.filter((view) => view.shared))}
           ${views.length ? nothing : html`<p class="muted">No view is saved yet.</p>`}
           <form class="save" @submit=${(/** @type {SubmitEvent} */ event) => void save(event)}>
-            <h3>Save what is shown</h3>
+            <h2>Save what is shown</h2>
             <input name="name" aria-label="Name of the view" placeholder="Name" required maxlength="100" autocomplete="off" />
             <label><input type="checkbox" name="shared" /> Shared with everybody</label>
             <button>Save</button>
