@@ -104,7 +104,7 @@ class Control:
         try:
             soon = self._do(json.loads(read_line(connection) or b"{}"))
             answer: dict[str, Any] = {"faults": self.state()}
-        except (Refused, ValueError) as refusal:
+        except (Refused, ValueError, RecursionError) as refusal:
             answer = {"error": str(refusal)}
         connection.sendall(json.dumps(answer).encode() + b"\n")
         if soon is not None:

@@ -60,7 +60,7 @@ def change(request: HttpRequest, access: Access, fault: str) -> HttpResponse:
     """Begin or end a fault: ``{"on": true}``."""
     try:
         on = json.loads(request.body)["on"] is True
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return problem(400, 'Send {"on": true} or {"on": false}.')
     return answer(access, {"fault": fault, "on": on})
 

@@ -1,6 +1,7 @@
 """The control socket of a demo, with real sockets and small real children."""
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from project import processes
 from project.data_folder import ROOT, DataFolder
-from project.demo.address import ControlError, ask
+from project.demo.address import ControlError, ask, read_line, short
 from project.demo.control import FAULTS, HOLD_SECONDS, Control
 from project.supervisor import Child, Supervisor
 
@@ -111,6 +112,16 @@ class TestControl:
     def test_refuses_what_it_does_not_know(self, demo: Demo, fault: str | None) -> None:
         with pytest.raises(ControlError, match="There is no fault"):
             demo.ask(fault=fault, on=True)
+
+    def test_refuses_a_request_that_is_nested_too_deep(self, demo: Demo) -> None:
+        with ThreadPoolExecutor(1) as other, socket.socket(socket.AF_UNIX) as connection:
+            with short(demo.control.path) as address:
+                connection.connect(address)
+            connection.sendall(b"[" * 4000 + b"\n")
+            answer = other.submit(read_line, connection)
+            assert processes.wait_until(lambda: demo.control.look() or answer.done(), seconds=20)
+
+        assert b"error" in answer.result()
 
     def test_is_gone_when_it_is_closed(self, demo: Demo) -> None:
         demo.control.close()
