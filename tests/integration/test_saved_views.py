@@ -1,10 +1,14 @@
 """Saved views: one's own, shared ones, and never those of another tenant."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from django.db import connection, connections, transaction
 from django.test import Client
 
 from apps.noc.management.commands.seed_demo import staff_permissions
 from apps.noc.saved_views.models import MOST_PER_USER, SavedView
+from tests.integration.processes import until
 
 VIEWS = "/api/v1/noc/views/"
 
@@ -165,6 +169,21 @@ class TestChanging:
             assert client.delete(path).status_code == 404
         assert SavedView.objects.count() == 1
 
+    def test_of_one_that_is_just_removed_is_404(self, operator, private):
+        def waits():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                return cursor.fetchone()[0]
+
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                SavedView.objects.get(pk=private["id"]).delete()
+                path = f"{VIEWS}{private['id']}/"
+                answer = pool.submit(operator.patch, path, {"name": "x"}, format="json")
+                until(waits, seconds=20, what="the change waits for the removal")
+            assert answer.result().status_code == 404
+            pool.submit(connections.close_all).result()
+
     def test_to_a_name_that_is_taken_is_409(self, operator, shared, private):
         path = f"{VIEWS}{private['id']}/"
 
@@ -189,3 +208,13 @@ class TestAdmin:
         assert "private" not in page
         assert "foreign" not in page
         assert client.get("/admin/noc/savedview/add/").status_code == 403
+
+    def test_refuses_a_name_that_the_owner_has(self, world, api, admin_of_a):
+        save(api(world.a.operator), "one", shared=True)
+        two = save(api(world.a.operator), "two", shared=True).json()["id"]
+        path = f"/admin/noc/savedview/{two}/change/"
+
+        answer = admin_of_a.post(path, {"name": "one", "query": "", "shared": "on"})
+
+        assert "choose another name" in answer.content.decode()
+        assert SavedView.objects.get(pk=two).name == "two"

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -11,8 +12,20 @@ from apps.tenancy.models import Capability
 from apps.tenancy.scoped_admin import ScopedAdmin, is_superuser
 
 
+class ViewForm(forms.ModelForm[SavedView]):
+    """The owner is no field of it, so the form itself looks whether the owner has the name."""
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        others = SavedView.objects.filter(owner=self.instance.owner_id).exclude(pk=self.instance.pk)
+        if others.filter(name=name).exists():
+            raise forms.ValidationError("The owner has a view of this name: choose another name.")
+        return name
+
+
 @admin.register(SavedView)
 class SavedViewAdmin(ScopedAdmin):
+    form = ViewForm
     site_column = None
     writing = Capability.TENANT_ADMIN
     list_display = ["name", "owner", "shared", "query", "created_at"]

@@ -105,9 +105,10 @@ class SavedViewView(SavedViewsBase):
         given = checked(ViewEdit, request)
         for name, value in given.items():
             setattr(view, name, value)
-        if given:
-            with name_once(view.name):
-                view.save(update_fields=list(given))
+        with name_once(view.name):
+            # Not save(): that fails when the view was removed meanwhile.
+            if given and not SavedView.objects.filter(pk=view.pk).update(**given):
+                raise not_found(f"saved view {view_id}")
         return Response(self.row(view))
 
     @extend_schema(operation_id="noc_view_destroy", responses={204: None})
