@@ -106,6 +106,13 @@ class TestLogin:
 
         assert answer.status_code in (400, 401)
 
+    def test_without_an_address_is_counted_too(self, api, database):
+        body = {"username": "nobody", "password": "wrong"}
+
+        answer = api().post("/api/v1/auth/token/", body, format="json", REMOTE_ADDR=None)
+
+        assert answer.status_code == 401
+
     def test_reads_the_address_that_a_known_proxy_adds(self, api, database, limits, settings):
         limits(anonymous=1)
         settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": 1}

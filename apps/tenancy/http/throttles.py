@@ -80,7 +80,7 @@ class PerCaller(Throttle):
         if request.user is None or request.user.pk is None:
             return (
                 "anonymous",
-                self.get_ident(request)[:100],
+                (self.get_ident(request) or "nowhere")[:100],  # none over a Unix socket
                 "requests without a login per address",
             )
         if request.method in SAFE_METHODS:
