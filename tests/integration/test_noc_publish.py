@@ -100,6 +100,16 @@ class TestRefusals:
     def test_are_of_what_is_no_object(self, world, payload):
         assert "JSON" in refused(payload=payload)
 
+    def test_are_of_standard_input_that_is_no_text(self, world, monkeypatch):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff"), encoding="utf-8"))
+
+        assert "JSON" in refused("--site", "SITE001", payload="-")
+
+    @pytest.mark.parametrize("sign", ["\0", "\udcff"], ids=["NUL", "a byte that is no UTF-8"])
+    def test_are_of_arguments_that_are_no_text(self, world, sign):
+        assert "UTF-8" in refused(tenant=sign)
+        assert "UTF-8" in refused("--site", sign)
+
     def test_are_of_what_is_too_large(self, world):
         assert "32,768" in refused("--site", "SITE001", payload=ANOMALY | {"metric": "x" * 32_768})
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from datetime import UTC, datetime
 from time import monotonic, sleep
 from typing import Any
@@ -29,12 +29,19 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("type", help="like anomaly_detected; docs/protocol.md has them")
-        parser.add_argument("--tenant", required=True, metavar="SLUG_OR_ID")
+        parser.add_argument("--tenant", required=True, type=text, metavar="SLUG_OR_ID")
         parser.add_argument(
-            "--subject", required=True, metavar="S", help="what its order is of, like anomaly:7"
+            "--subject",
+            required=True,
+            type=text,
+            metavar="S",
+            help="what its order is of, like anomaly:7",
         )
         parser.add_argument(
-            "--site", metavar="CODE_OR_ID", help="fills in site_id and site_name of the payload"
+            "--site",
+            type=text,
+            metavar="CODE_OR_ID",
+            help="fills in site_id and site_name of the payload",
         )
         parser.add_argument(
             "--payload", required=True, metavar="JSON", help="an object; - reads standard input"
@@ -71,6 +78,13 @@ class Command(BaseCommand):
             self.stdout.write(f"seq {number_of(stream, before, event_id)}")
 
 
+def text(given: str) -> str:
+    """Return the argument; refuse what PostgreSQL cannot compare with."""
+    if "\0" in given or any("\ud800" <= sign <= "\udfff" for sign in given):
+        raise ArgumentTypeError(f"{given!r} is no text in UTF-8")
+    return given
+
+
 def tenant_of(given: str) -> Tenant:
     tenants = Tenant.objects.order_by("slug")
     found = tenants.filter(slug=given).first()
@@ -95,11 +109,11 @@ def site_of(tenant: Tenant, given: str) -> Site:
 
 def payload_of(given: str) -> dict[str, Any]:
     """Return the JSON object of the argument, or of standard input for ``-``."""
-    text = sys.stdin.read(MAX_BYTES + 1) if given == "-" else given
-    if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
-        raise CommandError(f"The payload is larger than {MAX_BYTES:,} bytes: publish less.")
     try:
-        payload = json.loads(text, parse_constant=_refuse)
+        read = sys.stdin.read(MAX_BYTES + 1) if given == "-" else given
+        if len(read.encode(errors="surrogatepass")) > MAX_BYTES:
+            raise CommandError(f"The payload is larger than {MAX_BYTES:,} bytes: publish less.")
+        payload = json.loads(read, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise CommandError(f"The payload is no JSON: {error}") from error
     if not isinstance(payload, dict):
