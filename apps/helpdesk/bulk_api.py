@@ -1,6 +1,7 @@
 """One action on many tickets: each by itself, so that none keeps the others back."""
 
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -21,6 +22,7 @@ from apps.tenancy.http.scoped import ScopedView
 
 MOST = 200
 BIGGEST_VERSION = 2**31 - 1
+WITHIN_SECONDS = 20.0  # tickets that others hold may take lock_timeout each
 BUSY = ("55P03", "40P01", "57014")  # waited too long for a lock, deadlock, statement took too long
 
 Act = Callable[..., object]
@@ -91,10 +93,13 @@ class BulkView(ScopedView):
         ids = [item["id"] for item in given["tickets"]]
         in_scope = set(visible(self.access).filter(pk__in=ids).values_list("pk", flat=True))
         refused: dict[int, Problem] = {}
+        deadline = monotonic() + WITHIN_SECONDS
         for item in sorted(given["tickets"], key=lambda item: item["id"]):  # as all lock them
             try:
                 if item["id"] not in in_scope:
                     raise not_found(f"ticket {item['id']}")
+                if monotonic() > deadline:
+                    raise Problem(409, "Others took too long, and this was not begun: try again.")
                 self._one(act, item)
             except Problem as problem:
                 refused[item["id"]] = problem

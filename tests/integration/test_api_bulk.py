@@ -109,6 +109,13 @@ class TestFailure:
         assert statuses(bulk("status", tickets, status="ON_HOLD")) == [400] * 3
         assert not TicketNote.objects.exists()
 
+    def test_that_takes_too_long_leaves_the_rest_undone(self, tickets, bulk, monkeypatch, captured):
+        captured()
+        monkeypatch.setattr("apps.helpdesk.bulk_api.WITHIN_SECONDS", -1)
+
+        assert statuses(bulk("acknowledge", tickets)) == [409] * 3
+        assert captured() == []
+
     def test_of_a_ticket_that_somebody_holds_hides_no_other(self, tickets, bulk):
         """As the application's role, which waits for a lock no longer than five seconds."""
         held, free = tickets[:2]
