@@ -131,7 +131,10 @@ async def _serve(
                 await send(message)
             return
         try:
-            await _until_moved(poll.place, gone, left)
+            async with asyncio.timeout(left):
+                await _until_moved(poll.place, gone)
+        except TimeoutError:
+            pass  # that of the client, whatever was waited for
         except Error:  # the log cannot be read here: what was answered is the truth so far
             deadline = loop.time()
 
@@ -157,34 +160,35 @@ async def _answer(app: App, scope: Scope, poll: Poll, gone: asyncio.Event) -> li
     return answer
 
 
-async def _until_moved(place: Place, gone: asyncio.Event, seconds: float) -> None:
+async def _until_moved(place: Place, gone: asyncio.Event) -> None:
     """
-    Return when the stream may have something for the place, or after ``seconds``.
+    Return when the stream may have something for the place.
 
     Raises:
         django.db.Error: the stream cannot be read.
     """
     stream = await hub().stream(place.tenant_id)
-    position: int | None = place.position
+    position = place.position
     with stream.watched() as moved:
         leaving = asyncio.create_task(gone.wait())
         try:
-            async with asyncio.timeout(seconds):
+            # Looked at before the first wait too: the server may have begun to stop, and have woken
+            # all who watched, while the stream was got.
+            while not (gone.is_set() or hub().draining):
                 # A stream of another log tells nothing of the place; its next move may.
-                while (
-                    stream.epoch != place.epoch
-                    or (position := _looked(stream, place, position or 0)) is not None
-                ):
-                    moved.clear()
-                    waiting = asyncio.create_task(moved.wait())
-                    try:
-                        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
-                    finally:
-                        waiting.cancel()
-                    if gone.is_set() or hub().draining or stream.epoch != place.epoch:
+                if stream.epoch == place.epoch:
+                    looked = _looked(stream, place, position)
+                    if looked is None:
                         return
-        except TimeoutError:
-            return
+                    position = looked
+                moved.clear()
+                waiting = asyncio.create_task(moved.wait())
+                try:
+                    await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    waiting.cancel()
+                if stream.epoch != place.epoch:
+                    return
         finally:
             leaving.cancel()
 
