@@ -39,9 +39,11 @@ class Sighting(Captured):
 
     # A second foreign key in the database, (site_id, tenant_id), keeps the site in the tenant.
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, db_index=False, editable=False)
+    # Unindexed by itself, since an index of each begins with it: what was seen there, by time.
     site = models.ForeignKey(
         Site,
         on_delete=models.PROTECT,
+        db_index=False,
         null=True,
         blank=True,
         help_text="Empty: of the whole tenant, seen only by who sees every site.",
@@ -82,6 +84,10 @@ class Finding(Sighting):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta(Sighting.Meta):
+        indexes = [
+            *Sighting.Meta.indexes,
+            models.Index(fields=["site", "created_at"], name="finding_by_site"),
+        ]
         constraints = [
             *Sighting.Meta.constraints,
             models.CheckConstraint(
@@ -121,6 +127,10 @@ class Anomaly(Sighting):
 
     class Meta(Sighting.Meta):
         verbose_name_plural = "anomalies"
+        indexes = [
+            *Sighting.Meta.indexes,
+            models.Index(fields=["site", "detected_at"], name="anomaly_by_site"),
+        ]
         constraints = [
             *Sighting.Meta.constraints,
             models.CheckConstraint(
