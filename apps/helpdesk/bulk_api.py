@@ -5,7 +5,6 @@ from time import monotonic
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import OperationalError
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -23,7 +22,6 @@ from apps.tenancy.http.scoped import ScopedView
 MOST = 200
 BIGGEST_VERSION = 2**31 - 1
 WITHIN_SECONDS = 20.0  # tickets that others hold may take lock_timeout each
-BUSY = ("55P03", "40P01", "57014")  # waited too long for a lock, deadlock, statement took too long
 
 Act = Callable[..., object]
 # What each action needs besides the tickets; None: it needs nothing.
@@ -100,7 +98,12 @@ class BulkView(ScopedView):
                     raise not_found(f"ticket {item['id']}")
                 if monotonic() > deadline:
                     raise Problem(409, "Others took too long, and this was not begun: try again.")
-                self._one(act, item)
+                with problems(self.access, item["id"]):
+                    act(
+                        ticket_id=item["id"],
+                        actor=self.caller,
+                        expected_version=item.get("version"),
+                    )
             except Problem as problem:
                 refused[item["id"]] = problem
         changed = values(visible(self.access).filter(pk__in=ids), acknowledgement=True)
@@ -108,15 +111,6 @@ class BulkView(ScopedView):
         results = [_result(id_, refused.get(id_), rows) for id_ in ids]
         failed = sum(result["status"] != 200 for result in results)
         return Response({"changed": len(results) - failed, "failed": failed, "results": results})
-
-    def _one(self, act: Act, item: Mapping[str, Any]) -> None:
-        try:
-            with problems(self.access, item["id"]):
-                act(ticket_id=item["id"], actor=self.caller, expected_version=item.get("version"))
-        except OperationalError as error:
-            if getattr(error.__cause__, "sqlstate", None) not in BUSY:
-                raise
-            raise Problem(409, "The ticket is being changed by somebody: try again.") from error
 
     def _action(self, given: Mapping[str, Any]) -> Act:
         """Return the action with what it needs, checked once for all tickets."""

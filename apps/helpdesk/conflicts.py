@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from django.db import OperationalError
+
 from apps.helpdesk.errors import (
     HoldNeedsReason,
     IllegalTransition,
@@ -20,6 +22,7 @@ from apps.tenancy.http.problems import Problem, not_found
 from outbox import log
 
 BESIDE_THE_ROW = ("ticket_acknowledged", "ticket_unacknowledged", "ticket_commented")
+BUSY = ("55P03", "40P01", "57014")  # waited too long for a lock, deadlock, statement took too long
 SLACK = timedelta(hours=1)  # between the clocks of a ticket and of the log
 
 
@@ -37,6 +40,11 @@ def problems(access: Access, ticket_id: int) -> Iterator[None]:
         raise Problem(400, str(error)) from error
     except UnknownTicket as error:
         raise not_found(f"ticket {error.ticket_id}") from error
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None) not in BUSY:
+            raise
+        detail = "The ticket is being changed by somebody: try again."
+        raise Problem(409, detail, wait=1) from error
 
 
 def present(access: Access, ticket_id: int) -> dict[str, Any]:

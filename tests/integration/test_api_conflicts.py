@@ -1,10 +1,13 @@
 """A refused change shows what the ticket is now, who made it so, and when."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 import outbox
 from apps.helpdesk import actions
+from apps.helpdesk.models import Ticket
 from tests.integration.test_moved_on import logged
 
 
@@ -81,3 +84,37 @@ def test_of_a_ticket_without_events_names_nobody(world, ticket, stale):
     problem = stale()
 
     assert (problem["changed_by"], problem["changed_at"]) == (None, None)
+
+
+WRITES = [
+    ("patch", "", {"priority": "LOW"}),
+    ("post", "status/", {"status": "RESOLVED"}),
+    ("post", "acknowledge/", {}),
+    ("delete", "acknowledge/", None),
+    ("post", "comments/", {"text": "x"}),
+]
+
+
+@pytest.mark.parametrize(("method", "of", "body"), WRITES)
+@pytest.mark.parametrize("key", [None, "a-key"])
+def test_of_a_ticket_that_somebody_holds_is_told_to_come_again(
+    world, ticket, api, method, of, body, key
+):
+    client = api(world.a.operator)
+    headers = {} if key is None else {"Idempotency-Key": key}
+
+    def ask():
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '200ms'")
+        path = f"/api/v1/tickets/{ticket.pk}/{of}"
+        answer = getattr(client, method)(path, body, format="json", headers=headers)
+        connection.close()
+        return answer
+
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        Ticket.objects.select_for_update().get(pk=ticket.pk)
+        answer = pool.submit(ask).result(30)
+
+    assert answer.status_code == 409, answer.content
+    assert answer["Retry-After"] == "1"
+    assert "try again" in answer.json()["detail"]
