@@ -307,6 +307,7 @@ class Programs(Instance):
         self.port = 8000
         self.flower_port = 5555
         self.exporter_port = 9101
+        self.control = None
         self.data: Any = SimpleNamespace(secrets=lambda: {"flower": "flower1"})
         self.commands: dict[str, list[str]] = {}
 
