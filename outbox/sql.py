@@ -288,14 +288,15 @@ SELECT e.stream, e.seq, s.epoch, e.event_id, e.type, e.subject, e.payload, e.con
                       WHERE e.stream = v.name AND e.seq > v.after AND e.seq <= v.last) e
  ORDER BY e.stream, e.seq
 """
-# The story of one subject, newest first, by the index (subject, seq) of each partition. What was
-# recorded before %(since)s is in partitions that are not looked at.
+# The story of one subject, newest first, by the index (left(subject, 200), seq) of each partition.
+# What was recorded before %(since)s is in partitions that are not looked at.
 READ_SUBJECT = """
 SELECT e.stream, e.seq, s.epoch, e.event_id, e.type, e.subject, e.payload, e.context,
        e.schema_version, e.replay_of, e.occurred_at, e.recorded_at
   FROM event_log e JOIN outbox_stream s ON s.name = e.stream
- WHERE e.subject = %(subject)s AND e.stream = %(stream)s AND e.recorded_at >= %(since)s
-   AND e.seq < %(before)s AND e.type <> ALL (%(without)s)
+ WHERE left(e.subject, 200) = left(%(subject)s, 200) AND e.subject = %(subject)s
+   AND e.stream = %(stream)s AND e.recorded_at >= %(since)s AND e.seq < %(before)s
+   AND e.type <> ALL (%(without)s)
  ORDER BY e.seq DESC LIMIT %(limit)s
 """
 # Who wrote of a subject last: first what is not recorded yet. A lane may have a long backlog, so
@@ -310,8 +311,9 @@ SELECT context->>'actor', occurred_at FROM (
     ORDER BY m.id DESC LIMIT 1)
   UNION ALL
   (SELECT 1, e.seq, e.context, e.occurred_at FROM event_log e
-    WHERE e.subject = %(subject)s AND e.stream = %(stream)s AND e.recorded_at >= %(since)s
-      AND e.replay_of IS NULL AND e.type <> ALL (%(without)s)
+    WHERE left(e.subject, 200) = left(%(subject)s, 200) AND e.subject = %(subject)s
+      AND e.stream = %(stream)s AND e.recorded_at >= %(since)s AND e.replay_of IS NULL
+      AND e.type <> ALL (%(without)s)
     ORDER BY e.seq DESC LIMIT 1)
 ) found ORDER BY rank LIMIT 1
 """

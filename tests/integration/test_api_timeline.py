@@ -203,6 +203,6 @@ def test_reads_the_log_by_its_index(world, ticket, timeline):
         plan = "\n".join(line for (line,) in cursor.fetchall())
     connection.close()
 
-    assert "subject_seq_idx" in plan
+    assert "left_seq_idx" in plan
     assert "Seq Scan on event_log" not in plan
     assert "Sort  (" not in plan  # merged in the order of the indexes
