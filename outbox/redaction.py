@@ -27,7 +27,8 @@ _NAMED = re.compile(
     (?:b?"(?:[^"\\\n]|\\.)*" | b?'(?:[^'\\\n]|\\.)*' | [^\s,;&)}\]]+)
     """
 )
-_SECRET_SETTING = re.compile(r"SECRET|PASSWORD|TOKEN|API_KEY|_KEY$")
+# By the end of its name: a setting may also be of passwords, like the name of a form's field.
+_SECRET_SETTING = re.compile(r"(?:SECRET|PASSWORD|PASSPHRASE|TOKEN|_KEY)$")
 _SHORTEST = 6  # characters; a shorter value stands in innocent words
 
 

@@ -50,6 +50,11 @@ class TestCleaned:
     def test_leaves_the_rest(self, text):
         assert cleaned(text) == text
 
+    def test_takes_no_setting_about_passwords_for_one(self, settings: Any):
+        settings.LOGIN_PASSWORD_FORM_FIELD = "door-word"
+
+        assert cleaned("the door-word is asked for") == "the door-word is asked for"
+
     def test_has_no_secret_of_the_settings(self, settings: Any):
         settings.SECRET_KEY = "a-key-of-this-site-that-nobody-may-see"
         settings.SECRET_KEY_FALLBACKS = ["the-key-before-it"]
