@@ -88,7 +88,7 @@ class TestList:
         client = api(world.a.reader)
         client.get(comments(ticket))
 
-        with django_assert_num_queries(6):  # token, user, throttle, access, ticket, notes
+        with django_assert_num_queries(5):  # token, throttle, access, ticket, notes
             client.get(comments(ticket))
 
 

@@ -158,8 +158,8 @@ class TestCounts:
         client = api(world.a.operator)
         client.get(COUNTS)
 
-        # token, user, throttle, access, begin, the moment, head, groups, commit
-        with django_assert_num_queries(9):
+        # token, throttle, access, begin, the moment, head, groups, commit
+        with django_assert_num_queries(8):
             client.get(f"{COUNTS}?status=NEW&q=x&assignee=-&acknowledged=false")
 
 

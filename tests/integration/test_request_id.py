@@ -94,12 +94,12 @@ class TestRequestId:
         client = api(world.a.operator)
         assert settings.MIDDLEWARE[0] == "project.request_id.request_id"
 
-        def statements(middleware: list[str]) -> list[str]:
+        def statements(middleware: list[str]) -> int:
             with override_settings(MIDDLEWARE=middleware):
                 client.handler.load_middleware()
                 with CaptureQueriesContext(connection) as done:
                     assert client.get(f"{TICKETS}{ticket.pk}/").status_code == 200
-            return [each["sql"] for each in done]
+            return len(done)  # the count of the request, which is a write, has the id in it
 
         assert statements(settings.MIDDLEWARE) == statements(settings.MIDDLEWARE[1:])
 

@@ -10,7 +10,7 @@ from django.test import RequestFactory, override_settings
 from apps.noc import importmap
 from tests.compose_file import ROOT
 
-BARE = re.compile(r"""(?:\bfrom|\bimport)\s*\(?["']([^"'./][^"']*)["']""")
+BARE = re.compile(r"""(?:\bfrom|\bimport)\s*\(?["']([^"'./\s][^"'\s]*)["']""")
 
 
 def static_path(name: str) -> str | None:
