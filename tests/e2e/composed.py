@@ -71,6 +71,9 @@ class Composed:
                     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
                 else:
                     shutil.copy(source, copy)
+        # What the image gets from its stage of npm: the packages of the page, none of the checks'.
+        tools = shutil.ignore_patterns("typescript", "@typescript", "axe-core")
+        shutil.copytree(ROOT / "node_modules", self.image / "node_modules", ignore=tools)
         dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
         *_, last = re.findall(r"^RUN ((?:.*\\\n)*.*)$", dockerfile, re.M)
         self.run(["sh", "-c", last], IMAGE_ENVIRONMENT)
