@@ -32,11 +32,15 @@ class TicketRow(serializers.Serializer[dict[str, Any]]):
 
 
 class FullTicketRow(TicketRow):
-    """The shape with ``?include=acknowledgement``."""
+    """The shape with ``?include=acknowledgement``; reads without it lack these."""
 
-    acknowledged_by = serializers.CharField(allow_null=True, help_text="display name")
-    acknowledged_at = serializers.DateTimeField(allow_null=True, help_text="null: it is not")
-    assigned_to_id = serializers.IntegerField(allow_null=True)
+    acknowledged_by = serializers.CharField(
+        allow_null=True, required=False, help_text="display name"
+    )
+    acknowledged_at = serializers.DateTimeField(
+        allow_null=True, required=False, help_text="null: it is not"
+    )
+    assigned_to_id = serializers.IntegerField(allow_null=True, required=False)
 
 
 def values(
