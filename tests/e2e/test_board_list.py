@@ -15,6 +15,7 @@ from tests.e2e.board import (
     Api,
     Seed,
     admin_of,
+    change_all,
     live,
     open_many,
     row,
@@ -208,10 +209,7 @@ class TestList:
         expect(page.locator("#pager")).to_contain_text("301 to 320 of 320")
         expect(page.locator("[data-counter=LOW] b")).to_have_text("320")
         page.mouse.move(5, 5)
-        with psycopg.connect(stack["database_url"]) as database:
-            database.execute(
-                "UPDATE helpdesk_ticket SET status = 'CLOSED' WHERE ticket_no LIKE %s", [f"{word}%"]
-            )
+        change_all(stack, word, "status = 'CLOSED'")
         expect(page.locator("#empty")).to_have_text("No open ticket matches.", timeout=LIVE_MS)
 
     def test_has_the_unacknowledged_first(
@@ -297,10 +295,7 @@ class TestAwayList:
         live_again(page)
         expect(page.locator(AWAY)).to_contain_text("and 30 more", timeout=LIVE_MS)
         assert page.locator(f"{AWAY} [data-away]").count() == 200
-        with psycopg.connect(stack["database_url"]) as database:
-            database.execute(
-                "UPDATE helpdesk_ticket SET status = 'CLOSED' WHERE ticket_no LIKE %s", [f"{word}%"]
-            )
+        change_all(stack, word, "status = 'CLOSED'")
 
 
 def live_again(page: Page) -> None:
