@@ -12,8 +12,8 @@ from apps.helpdesk import transitions
 from apps.helpdesk.actions import add_ticket, change_status, delete_ticket, save_ticket
 from apps.helpdesk.errors import HelpdeskError, IllegalTransition
 from apps.helpdesk.models import Acknowledgement, Ticket, TicketNote
-from apps.helpdesk.rows import display_name
 from apps.helpdesk.status import Status
+from apps.tenancy.names import display_name
 from apps.tenancy.scoped_admin import ScopedAdmin, SiteFilter, is_superuser, staff_of
 
 
@@ -125,7 +125,8 @@ class TicketAdmin(ScopedAdmin):
         found = Acknowledgement.objects.filter(pk=ticket.pk).select_related("acknowledged_by")
         if (one := found.first()) is None:
             return None
-        return f"{one.acknowledged_at:%Y-%m-%d %H:%M} UTC, {display_name(one.acknowledged_by)}"
+        by = one.acknowledged_by
+        return f"{one.acknowledged_at:%Y-%m-%d %H:%M} UTC, {by and display_name(by)}"
 
     def save_model(self, request: HttpRequest, obj: Ticket, form: Any, change: bool) -> None:
         if not change:

@@ -11,11 +11,12 @@ from apps.helpdesk import actions
 from apps.helpdesk.api import answer, checked, require
 from apps.helpdesk.conflicts import problems
 from apps.helpdesk.models import TicketNote
-from apps.helpdesk.rows import FullTicketRow, display_name, utc
+from apps.helpdesk.rows import FullTicketRow, utc
 from apps.tenancy.http.bodies import Known
 from apps.tenancy.http.openapi import page_of
 from apps.tenancy.http.paging import NewestFirst, PageQuery, query
 from apps.tenancy.http.scoped import ScopedView
+from apps.tenancy.names import display_name
 
 
 class AcknowledgeView(ScopedView):
@@ -80,7 +81,7 @@ class CommentsView(ScopedView):
 def comment_row(note: TicketNote) -> dict[str, Any]:
     return {
         "id": note.pk,
-        "author": display_name(note.author),
+        "author": note.author and display_name(note.author),
         "status": note.status or None,
         "text": note.text,
         "written_at": utc(note.written_at),

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from django.contrib.auth.models import User
 from django.db.models import F, QuerySet
 from rest_framework import serializers
 
@@ -84,11 +83,6 @@ def rows(tickets: QuerySet[Ticket], *, acknowledgement: bool = False) -> Iterato
 def utc(moment: datetime) -> str:
     """Return the time with microseconds and a Z, as the triggers write it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def display_name(user: User | None) -> str | None:
-    """Return the full name, else the user name; None of nobody."""
-    return None if user is None else user.get_full_name() or user.username
 
 
 def _name_of(user: str, prefix: str) -> dict[str, F]:

@@ -13,12 +13,13 @@ from typing import Any
 
 from apps.helpdesk.conflicts import BESIDE_THE_ROW, SLACK
 from apps.helpdesk.models import TicketNote
-from apps.helpdesk.rows import display_name, utc
+from apps.helpdesk.rows import utc
 from apps.noc.feed.wire import MOVED, Event, event_of, stream_of
 from apps.tenancy.access import Access
 from apps.tenancy.actors import names_of
 from apps.tenancy.http.bodies import BIGGEST_ID
 from apps.tenancy.http.problems import Problem
+from apps.tenancy.names import display_name
 from outbox import log
 from outbox.log import LogRow
 from outbox.models import DeadLetter
@@ -203,7 +204,7 @@ def _comment(note: TicketNote) -> dict[str, Any]:
     return {
         "kind": "comment",
         "id": note.pk,
-        "actor": display_name(note.author),
+        "actor": note.author and display_name(note.author),
         "status": note.status or None,
         "text": note.text,
         "at": utc(note.written_at),

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 
 from django.contrib.auth.models import User
 
+from apps.tenancy.names import display_name
+
 _USER = re.compile(r"user:([0-9]{1,9})", re.ASCII)
 
 
@@ -18,4 +20,4 @@ def names_of(actors: Iterable[str | None], *, tenant_id: int) -> Mapping[str | N
     if not ids:
         return {}
     users = User.objects.filter(pk__in=ids, membership__tenant_id=tenant_id)
-    return {ids[user.pk]: user.get_full_name() or user.username for user in users}
+    return {ids[user.pk]: display_name(user) for user in users}

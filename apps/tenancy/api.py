@@ -18,6 +18,7 @@ from apps.tenancy.http.problems import Problem
 from apps.tenancy.http.scoped import ScopedView, access_by
 from apps.tenancy.http.throttles import PerCaller, PerLogin
 from apps.tenancy.models import Capability, Tenant
+from apps.tenancy.names import display_name
 from apps.tenancy.tokens import new_token
 
 
@@ -131,7 +132,7 @@ class MeView(APIView):
         tenant = None if access is None else Tenant.objects.get(pk=access.tenant_id)
         return Response(
             {
-                "user": {"id": user.pk, "name": user.get_full_name() or user.username},
+                "user": {"id": user.pk, "name": display_name(user)},
                 "username": user.username,
                 "tenant": tenant and {"id": tenant.pk, "name": tenant.name},
                 "capabilities": sorted(access.capabilities) if access else [],

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from apps.tenancy.http.scoped import ScopedView
 from apps.tenancy.models import Capability, Site
+from apps.tenancy.names import display_name
 
 
 class MemberRow(serializers.Serializer[dict[str, Any]]):
@@ -40,7 +41,7 @@ class MembersView(ScopedView):
         rows = [
             {
                 "id": user.pk,
-                "name": user.get_full_name() or user.username,
+                "name": display_name(user),
                 "username": user.username,
             }
             for user in members

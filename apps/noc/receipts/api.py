@@ -21,6 +21,7 @@ from apps.tenancy.http.paging import NewestFirst, PageQuery, query
 from apps.tenancy.http.problems import Problem, not_found
 from apps.tenancy.http.scoped import ScopedView
 from apps.tenancy.models import Capability
+from apps.tenancy.names import display_name
 from outbox import log
 from outbox.log import LogRow
 
@@ -115,7 +116,7 @@ def shown(part: FeedSession, receipt: Receipt) -> dict[str, Any]:
     user = part.user
     return {
         "user": user.get_username(),
-        "name": user.get_full_name() or user.get_username(),
+        "name": display_name(user),
         "session": str(part.session),
         "scope": {"sites": "*" if part.sites is None else part.sites},
         "opened_at": utc(part.opened_at),

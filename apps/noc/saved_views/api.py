@@ -18,6 +18,7 @@ from apps.tenancy.http.bodies import BIGGEST_ID, Known
 from apps.tenancy.http.problems import Problem, not_found
 from apps.tenancy.http.scoped import ScopedView
 from apps.tenancy.models import Capability
+from apps.tenancy.names import display_name
 
 MOST_LISTED = 1_000
 
@@ -71,7 +72,7 @@ class SavedViewsBase(ScopedView):
             "query": view.query,
             "shared": view.shared,
             "mine": view.owner_id == self.access.user_id,
-            "owner": owner.get_full_name() or owner.get_username(),
+            "owner": display_name(owner),
         }
 
 
