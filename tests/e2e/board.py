@@ -97,6 +97,11 @@ def shown_ids(page: Page) -> list[int]:
     return found
 
 
+def new_word() -> str:
+    """Return a word that no other test's tickets say: ``?q=`` shows those that say it."""
+    return f"w{uuid4().hex[:10]}"
+
+
 def live(page: Page) -> Page:
     """The page once it says that it is live."""
     expect(page.locator("#state")).to_have_attribute("data-state", "live", timeout=LIVE_MS)

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from project.data_folder import DataFolder
-from tests.e2e.board import Api, user_of
+from tests.e2e.board import Api, new_word, user_of
 from tests.e2e.running import Running
 from tests.e2e.wiretap import Wiretap
 
@@ -151,3 +151,9 @@ def sign_in(browser: Browser, stack: Running) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert not troubles
+
+
+@pytest.fixture
+def word() -> str:
+    """A word that no other test's tickets say."""
+    return new_word()

@@ -1,7 +1,6 @@
 """Acting on tickets from the list, while another operator looks and while others are faster."""
 
 from collections.abc import Callable
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -11,12 +10,6 @@ from tests.e2e.board import HOSTILE, LIVE_MS, PHONE, Api, Seed, admin_of, live, 
 from tests.e2e.running import Running
 
 Open = Callable[..., Page]
-
-
-@pytest.fixture
-def word() -> str:
-    """A word that no other test's tickets say: ``?q=`` shows those that say it."""
-    return f"w{uuid4().hex[:10]}"
 
 
 @pytest.fixture

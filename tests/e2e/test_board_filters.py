@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from uuid import uuid4
 
 from playwright.sync_api import Page, expect
 
@@ -14,6 +13,7 @@ from tests.e2e.board import (
     Seed,
     admin_of,
     live,
+    new_word,
     row,
     shoot,
     user_of,
@@ -21,11 +21,6 @@ from tests.e2e.board import (
 from tests.e2e.running import Running
 
 Open = Callable[..., Page]
-
-
-def word() -> str:
-    """A word that nothing else on the instance has, to find one's own by."""
-    return f"w{uuid4().hex[:10]}"
 
 
 def find(page: Page, text: str) -> None:
@@ -40,7 +35,7 @@ class TestFilterBar:
     def test_keeps_the_filter_in_the_address_for_whoever_opens_it(
         self, acme: Seed, api: Api, sign_in: Open
     ) -> None:
-        mine = word()
+        mine = new_word()
         here, there = acme["sites"][0], acme["sites"][1]
         seen = api.create(here, f"{mine} one", "CRITICAL")
         others = [api.create(here, f"{mine} two", "LOW"), api.create(there, f"{mine} three")]
@@ -70,7 +65,7 @@ class TestFilterBar:
             expect(each.locator(".chip")).to_have_count(4)
 
     def test_takes_parts_away_by_their_chips(self, acme: Seed, api: Api, sign_in: Open) -> None:
-        mine = word()
+        mine = new_word()
         high, low = (api.create(acme["sites"][0], mine, level) for level in ("HIGH", "LOW"))
         page = live(sign_in(user_of(acme), path=f"/?q={mine}&priority=HIGH&status=NEW"))
         expect(row(page, high)).to_have_count(1)
@@ -87,7 +82,7 @@ class TestFilterBar:
     def test_lets_the_browser_go_back_over_choices_and_counts_typing_as_one(
         self, acme: Seed, api: Api, sign_in: Open
     ) -> None:
-        mine = word()
+        mine = new_word()
         ticket = api.create(acme["sites"][0], mine, "LOW")
         page = live(sign_in(user_of(acme), path=f"/?q={mine[:4]}"))
         box = page.get_by_role("searchbox", name="Find tickets")
@@ -112,7 +107,7 @@ class TestFilterBar:
         assert page.evaluate("window.neverReloaded")
 
     def test_follows_the_tickets_live(self, acme: Seed, api: Api, sign_in: Open) -> None:
-        mine = word()
+        mine = new_word()
         page = live(sign_in(user_of(acme), path=f"/?q={mine}&status=NEW"))
 
         ticket = api.create(acme["sites"][0], mine)
@@ -161,7 +156,7 @@ class TestSavedViews:
         expect(page.locator("#saved-views .view").filter(has_text=name)).to_have_count(1)
 
     def test_are_ones_own_unless_shared(self, acme: Seed, sign_in: Open) -> None:
-        own, shared = word(), word()
+        own, shared = new_word(), new_word()
         page = live(sign_in(user_of(acme), path="/?priority=CRITICAL&status=NEW"))
         self.save(page, own)
         page.keyboard.press("Escape")
@@ -179,7 +174,7 @@ class TestSavedViews:
         colleague.wait_for_url("**/?status=NEW&priority=CRITICAL")
 
     def test_are_renamed_and_removed(self, acme: Seed, sign_in: Open) -> None:
-        before, after = word(), word()
+        before, after = new_word(), new_word()
         page = live(sign_in(user_of(acme), path="/?priority=LOW"))
         self.save(page, before)
 
@@ -197,7 +192,7 @@ class TestSavedViews:
     def test_one_of_them_is_what_the_bare_address_shows(
         self, acme: Seed, sign_in: Open, stack: Running
     ) -> None:
-        name = word()
+        name = new_word()
         page = live(sign_in(user_of(acme), path="/?priority=HIGH&priority=LOW"))
         self.save(page, name)
         page.get_by_role("button", name=f"Show {name} first in this browser").click()
@@ -210,7 +205,7 @@ class TestSavedViews:
         expect(live(page).locator(".chip")).to_have_count(0)
 
     def test_refuse_a_name_twice_and_say_so(self, acme: Seed, sign_in: Open) -> None:
-        name = word()
+        name = new_word()
         page = live(sign_in(user_of(acme)))
         self.save(page, name)
 
@@ -220,7 +215,7 @@ class TestSavedViews:
         expect(page.locator("#saved-views [role=alert]")).to_contain_text("choose another name")
 
     def test_show_a_hostile_name_as_text(self, acme: Seed, sign_in: Open) -> None:
-        name = f"{word()}{HOSTILE}"[:100]
+        name = f"{new_word()}{HOSTILE}"[:100]
         page = live(sign_in(user_of(acme)))
 
         self.save(page, name)
@@ -234,7 +229,7 @@ class TestSightings:
     def test_come_live_on_top_and_are_there_after_a_reload(
         self, acme: Seed, api: Api, stack: Running, sign_in: Open
     ) -> None:
-        mine, site = word(), acme["sites"][0]
+        mine, site = new_word(), acme["sites"][0]
         page = live(sign_in(user_of(acme), path=f"/?kind=finding&q={mine}"))
         expect(page.locator("#sightings-view .empty")).to_have_text("No finding matches.")
         expect(page.locator("#list-view")).to_be_hidden()
@@ -256,7 +251,7 @@ class TestSightings:
         shoot(page, "findings")
 
     def test_wait_while_the_pointer_is_on_them(self, acme: Seed, api: Api, sign_in: Open) -> None:
-        mine, site = word(), acme["sites"][0]
+        mine, site = new_word(), acme["sites"][0]
         seen = {"metric": mine, "observed": 93.5, "expected": 12, "site_id": site["id"]}
         api.post("noc/anomalies/", seen)
         page = live(sign_in(user_of(acme), path=f"/?kind=anomaly&q={mine}"))
@@ -278,7 +273,7 @@ class TestSightings:
     def test_load_more_and_never_draw_more_than_300(
         self, acme: Seed, api: Api, sign_in: Open
     ) -> None:
-        mine, site = word(), acme["sites"][0]
+        mine, site = new_word(), acme["sites"][0]
         for number in range(60):
             api.post("noc/findings/", {"title": f"{mine} {number}", "site_id": site["id"]})
         page = live(sign_in(user_of(acme), path=f"/?kind=finding&q={mine}"))

@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Callable
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -27,12 +26,6 @@ from tests.e2e.running import Running, eventually
 
 Open = Callable[..., Page]
 AWAY = "#away .away"
-
-
-@pytest.fixture
-def word() -> str:
-    """A word that no other test's tickets say: ``?q=`` shows those that say it."""
-    return f"w{uuid4().hex[:10]}"
 
 
 class TestStateLine:

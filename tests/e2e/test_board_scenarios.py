@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -38,12 +37,6 @@ AWAY = "#away .away"
 # Long words without a place to break, marks that turn the direction, a sign that looks like NUL, a
 # control character, and signs of several code points.
 UGLY = f"{HOSTILE} {'W' * 70} \u2067\u05d0\u202d\u2400\x07 👩\u200d👩\u200d👧 \U0001f600"
-
-
-@pytest.fixture
-def word() -> str:
-    """A word that no other test's tickets say: ``?q=`` shows those that say it."""
-    return f"w{uuid4().hex[:10]}"
 
 
 @pytest.fixture
