@@ -43,7 +43,7 @@ export function startActivity(page) {
     entries = entries.filter(({ frame }) => concerns(page, frame));
     drawSoon();
   });
-  page.prefs.addEventListener("change", drawSoon);
+  page.times.watch(drawSoon);
   draw();
 }
 

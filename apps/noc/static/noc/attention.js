@@ -62,7 +62,7 @@ export function startAttention(page) {
   store.addEventListener("change", drawSoon);
   store.addEventListener("replace", drawSoon);
   feed.addEventListener("state", draw);
-  page.prefs.addEventListener("change", drawSoon);
+  page.times.watch(drawSoon);
   page.addEventListener("me", () => {
     if (page.me?.tenant) name = `${page.me.tenant.name} · NOC`; // a wall without a session gets no name by its template
     draw();

@@ -39,7 +39,7 @@ export function startAway(page) {
     if (!unseen()) return;
     for (const change of /** @type {CustomEvent<{changes: Change[]}>} */ (event).detail.changes) absence?.take(change);
   });
-  page.prefs.addEventListener("change", draw);
+  page.times.watch(draw);
 
   const unseen = () => feed.state !== "live";
 

@@ -43,11 +43,11 @@ class Charts {
     this.#page = page;
     this.#root = root;
     page.addEventListener("filter", () => this.#chosen());
-    page.prefs.addEventListener("change", (event) => {
-      if (this.#isShown && ["zone", PREF].includes(/** @type {CustomEvent<string>} */ (event).detail)) this.#begin();
-    });
+    const anew = () => this.#isShown && this.#begin();
+    page.times.watch(anew);
+    page.prefs.watch(PREF, anew);
     document.addEventListener("visibilitychange", () => document.hidden || (this.#isShown && this.#refresh()));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#isShown && this.#begin());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", anew);
     this.#chosen();
   }
 

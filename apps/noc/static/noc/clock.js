@@ -7,7 +7,7 @@ import { part } from "./page.js";
 
 /** @param {PageState} page */
 export function startClock(page) {
-  const { times, prefs } = page;
+  const { times } = page;
   const turn = () => (times.zone = times.zone === "utc" ? "local" : "utc");
 
   function draw() {
@@ -20,7 +20,7 @@ export function startClock(page) {
     );
   }
 
-  prefs.addEventListener("change", draw);
+  times.watch(draw);
   draw();
   setInterval(draw, 1000);
 }

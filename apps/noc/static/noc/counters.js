@@ -100,7 +100,7 @@ export function startCounters(page) {
     drawSoon();
   });
   page.addEventListener("filter", () => restart(CHOSEN_MS));
-  page.prefs.addEventListener("change", drawSoon);
+  page.times.watch(drawSoon);
   document.addEventListener("visibilitychange", () => document.hidden || askIn(0));
   setInterval(() => {
     compare(); // what is not ours to see moves the place without an event

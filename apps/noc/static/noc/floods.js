@@ -165,8 +165,8 @@ export function startFloods(page) {
       look();
     } else if (page.flood?.groups.size) drawSoon();
   });
-  prefs.addEventListener("change", (event) => {
-    if (/** @type {CustomEvent<string>} */ (event).detail !== PREF || !loaded) return;
+  prefs.watch(PREF, () => {
+    if (!loaded) return;
     begin();
     page.list?.order();
   });

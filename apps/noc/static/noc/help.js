@@ -33,7 +33,7 @@ export function startHelp(page) {
   }
 
   const show = () => /** @type {HTMLDialogElement} */ (part("help-dialog")).showModal();
-  prefs.addEventListener("change", draw);
+  prefs.watch(PREF, draw);
   part("show-keys").addEventListener("click", show);
   return {
     show,

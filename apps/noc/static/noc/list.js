@@ -66,7 +66,7 @@ export class List {
   constructor(page, root) {
     this.#page = page;
     this.#root = root;
-    const { store, selection, prefs } = page;
+    const { store, selection } = page;
     store.addEventListener("change", (event) => this.#changed(/** @type {CustomEvent<Change>} */ (event).detail));
     store.addEventListener("replace", (event) => {
       if (!this.#placed.size) return this.order();
@@ -76,7 +76,7 @@ export class List {
     selection.addEventListener("change", () => this.#selected());
     page.actions?.addEventListener("change", () => this.#redraw());
     page.addEventListener("hold", () => this.#orderSoon());
-    prefs.addEventListener("change", (event) => /** @type {CustomEvent<string>} */ (event).detail === "zone" && this.#redraw());
+    page.times.watch(() => this.#redraw());
     page.addEventListener("filter", () => {
       this.#first = 0;
       this.order();

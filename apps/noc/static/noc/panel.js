@@ -197,7 +197,7 @@ export function startPanel(page) {
 
   page.addEventListener("open", opened);
   page.addEventListener("me", drawSoon);
-  page.prefs.addEventListener("change", drawSoon);
+  page.times.watch(drawSoon);
   phone.addEventListener("change", cover);
   setInterval(() => document.hidden || source === null || draw(), AGE_MS);
   opened();

@@ -41,6 +41,15 @@ export class Prefs extends EventTarget {
     this.dispatchEvent(new CustomEvent("change", { detail: name }));
   }
 
+  /**
+   * Call `run` when the value of this name changed.
+   * @param {string} name
+   * @param {() => void} run
+   */
+  watch(name, run) {
+    this.addEventListener("change", (event) => /** @type {CustomEvent<string>} */ (event).detail === name && run());
+  }
+
   #take() {
     const before = this.#values;
     this.#values = read(this.#storage);

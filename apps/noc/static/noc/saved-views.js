@@ -142,7 +142,7 @@ export function startSavedViews(page, root) {
 
   page.addEventListener("filter", draw);
   page.addEventListener("me", draw);
-  prefs.addEventListener("change", draw);
+  prefs.watch(PREF, draw);
   draw();
 }
 

@@ -171,7 +171,7 @@ export function startSightings(page) {
   page.addEventListener("filter", follow);
   page.feed.addEventListener("event", (/** @type {CustomEvent<import("./noc-feed.js").EventDetail>} */ { detail }) => happened(detail.frame));
   page.feed.addEventListener("snapshot", restartSoon);
-  page.prefs.addEventListener("change", drawSoon);
+  page.times.watch(drawSoon);
   root.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && hover(true));
   root.addEventListener("pointerleave", () => hover(false));
   setInterval(() => document.hidden || draw(), AGE_MS);

@@ -69,7 +69,7 @@ export function startStateLine(page) {
   feed.addEventListener("event", () => {
     if (!part("state-age").textContent?.includes("last")) showAge(); // from then on the clock does it
   });
-  page.prefs.addEventListener("change", show);
+  page.times.watch(show);
   setInterval(showAge, 1000);
   show();
 }

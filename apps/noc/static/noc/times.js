@@ -23,6 +23,11 @@ export class Times {
     this.#prefs.set(PREF, zone);
   }
 
+  /** Call it when the zone changed: every time that is shown is another then. @param {() => void} run */
+  watch(run) {
+    this.#prefs.watch(PREF, run);
+  }
+
   /** The IANA name that is shown in: "UTC", "Europe/Berlin" */
   get zoneName() {
     return this.zone === "utc" ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone;
