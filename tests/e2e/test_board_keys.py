@@ -121,8 +121,9 @@ class TestKeys:
         expect(page.locator("#rows tr").first).to_be_in_viewport(ratio=1)
         expect(row(page, made[-1])).to_have_attribute("data-cursor", "", timeout=LIVE_MS)
 
-    def test_turn_the_page_of_the_list(self, acme: Seed, stack: Running, sign_in: Open) -> None:
-        word = f"w{uuid4().hex[:10]}"
+    def test_turn_the_page_of_the_list(
+        self, acme: Seed, stack: Running, sign_in: Open, word: str
+    ) -> None:
         open_many(stack, acme["sites"][0], word, 302)
         page = live(sign_in(user_of(acme), path=f"/?q={word}"))
         expect(page.locator("#pager")).to_contain_text("1 to 300 of 302", timeout=LIVE_MS)

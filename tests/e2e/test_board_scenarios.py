@@ -299,7 +299,6 @@ class TestBackground:
             )
         assert page.evaluate("window.draws") <= 5  # of 501 events; the ages are drawn anew too
         assert page.evaluate("window.neverReloaded")
-        change_all(stack, word, "status = 'CLOSED'")
 
 
 DRAWS = """

@@ -6,7 +6,6 @@ burst leaves nothing behind that the first had not. Times are measured by ``./no
 """
 
 from collections.abc import Callable
-from uuid import uuid4
 
 from playwright.sync_api import CDPSession, Page, expect
 
@@ -34,9 +33,8 @@ frame();
 
 class TestVolume:
     def test_two_bursts_leave_no_more_than_one(
-        self, acme: Seed, api: Api, sign_in: Open, stack: Running
+        self, acme: Seed, api: Api, sign_in: Open, stack: Running, word: str
     ) -> None:
-        word = f"w{uuid4().hex[:10]}"
         open_many(stack, acme["sites"][0], word, TICKETS)
         page = live(sign_in(user_of(acme), path=f"/?q={word}"))
         expect(page.locator("#pager")).to_contain_text("of 2,000", timeout=ARRIVE_MS)
