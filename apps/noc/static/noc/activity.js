@@ -4,6 +4,7 @@ import { html, nothing, render } from "lit/html.js";
 import { repeat } from "lit/directives/repeat.js";
 import { levelMark, statusMark } from "./marks.js";
 import { part } from "./page.js";
+import { soon } from "./soon.js";
 import { statusWord } from "./words.js";
 
 /** @typedef {import("./page.js").PageState} PageState */
@@ -16,10 +17,9 @@ const DRAW_MS = 250;
 export function startActivity(page) {
   /** @type {{frame: EventFrame, at: number}[]} */
   let entries = [];
-  let drawing = 0;
+  const drawSoon = soon(draw, DRAW_MS);
 
   function draw() {
-    drawing = 0;
     part("activity-zone").textContent = page.times.zoneName;
     render(
       html`${entries.length ? nothing : html`<p class="muted">Changes appear here as they happen.</p>`}
@@ -28,10 +28,6 @@ export function startActivity(page) {
         </ol>`,
       part("activity-pane"),
     );
-  }
-
-  function drawSoon() {
-    drawing ||= setTimeout(draw, DRAW_MS);
   }
 
   page.feed.addEventListener("event", (/** @type {CustomEvent<import("./noc-feed.js").EventDetail>} */ { detail: { frame } }) => {

@@ -9,6 +9,7 @@ import { levelMark } from "./marks.js";
 import { Desktop } from "./notify.js";
 import { OneTab } from "./one-tab.js";
 import { part } from "./page.js";
+import { soon } from "./soon.js";
 import { Sounds } from "./sounds.js";
 import { levelWord } from "./words.js";
 
@@ -60,8 +61,9 @@ export class Alarms {
   #caughtUp = false; // what the rules hold is of a live page, or was
   #opened = false;
   #rang = 0;
-  #knownTimer = 0;
-  #lookTimer = 0;
+  #keepSoon = soon(() => this.#keep(), TICK_MS);
+  /** A burst is rung as one, when its first alarm has waited long enough. */
+  #lookSoon = soon(() => this.#look(), COALESCE_MS);
 
   /**
    * @param {PageState} page
@@ -174,14 +176,6 @@ export class Alarms {
     this.#draw();
   }
 
-  /** A burst is rung as one, when its first alarm has waited long enough. */
-  #lookSoon() {
-    this.#lookTimer ||= setTimeout(() => {
-      this.#lookTimer = 0;
-      this.#look();
-    }, COALESCE_MS);
-  }
-
   #look() {
     this.#ring(this.#rules.ring(Date.now(), this.#moment()));
     this.#draw();
@@ -227,13 +221,13 @@ export class Alarms {
   /** Close what is over, and keep what is known for the next page of this browser. */
   #tidy() {
     if (this.#rules.size === 0) this.#desktop.close();
-    if (!this.#caughtUp) return;
-    this.#knownTimer ||= setTimeout(() => {
-      this.#knownTimer = 0;
-      const { prefs } = this.#page;
-      const known = this.#rules.known;
-      if (JSON.stringify(known) !== JSON.stringify(prefs.get(KNOWN, []))) prefs.set(KNOWN, known);
-    }, TICK_MS);
+    if (this.#caughtUp) this.#keepSoon();
+  }
+
+  #keep() {
+    const { prefs } = this.#page;
+    const known = this.#rules.known;
+    if (JSON.stringify(known) !== JSON.stringify(prefs.get(KNOWN, []))) prefs.set(KNOWN, known);
   }
 
   // --- settings -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 // red when one is critical, and say when the page is not to be trusted.
 
 import { isUnacknowledged } from "./filter.js";
+import { soon } from "./soon.js";
 import { isTrusted, stateWord } from "./state-line.js";
 
 /** @typedef {import("./page.js").PageState} PageState */
@@ -25,10 +26,9 @@ export function startAttention(page) {
   let drawn = "";
   /** What was painted once: of a hundred counts and three looks. @type {Map<string, string>} */
   const badges = new Map();
-  let timer = 0;
+  const drawSoon = soon(draw, DRAW_MS);
 
   function draw() {
-    timer = 0;
     let count = 0;
     let critical = false;
     for (const { shown } of store.items.values()) {
@@ -53,10 +53,6 @@ export function startAttention(page) {
       icon.type = "image/png";
       icon.href = url;
     }
-  }
-
-  function drawSoon() {
-    timer ||= setTimeout(draw, DRAW_MS); // not by the frame: a hidden page has none
   }
 
   store.addEventListener("change", drawSoon);

@@ -3,6 +3,7 @@
 import { html, nothing, render } from "lit/html.js";
 import { part } from "./page.js";
 import { refusalLine } from "./refusal-line.js";
+import { soon } from "./soon.js";
 
 /** @typedef {import("./page.js").PageState} PageState */
 /** @typedef {import("./actions.js").Actions} Actions */
@@ -16,17 +17,12 @@ const DRAW_MS = 120;
 export function startBulkBar(page, actions) {
   const { selection, store } = page;
   const root = part("bulk");
-  let drawing = 0;
+  const drawSoon = soon(draw, DRAW_MS);
 
   function draw() {
-    drawing = 0;
     const shown = new Set(page.list?.shownIds);
     const elsewhere = [...actions.refusals.values()].filter(({ id }) => !shown.has(id));
     render(html`${selection.size && page.mayWrite ? bar(shown) : nothing}${elsewhere.map((refusal) => html`<div class="elsewhere"><b>${refusal.ticketNo}</b> ${refusalLine(actions, refusal)}</div>`)}`, root);
-  }
-
-  function drawSoon() {
-    drawing ||= setTimeout(draw, DRAW_MS);
   }
 
   /** @param {ReadonlySet<number>} shown */

@@ -4,6 +4,7 @@ import { html, nothing, render } from "lit/html.js";
 import { Counting } from "./counting.js";
 import { levelMark, statusMark } from "./marks.js";
 import { part } from "./page.js";
+import { soon } from "./soon.js";
 import { LEVEL, STATUS } from "./words.js";
 import { isOpen } from "./store.js";
 
@@ -27,7 +28,7 @@ export function startCounters(page) {
   let early = null;
   let answeredAt = 0;
   let waitingSince = 0; // for an answer, 0: none is wanted
-  let drawing = 0;
+  const drawSoon = soon(draw, DRAW_MS);
   let asking = 0;
   /** @type {AbortController | null} */
   let request = null;
@@ -80,10 +81,6 @@ export function startCounters(page) {
     draw();
   }
 
-  function drawSoon() {
-    drawing ||= setTimeout(draw, DRAW_MS);
-  }
-
   const shown = () => page.view === "list" && page.filter.kind === "ticket";
 
   store.addEventListener("change", (event) => {
@@ -108,7 +105,6 @@ export function startCounters(page) {
   }, 5_000);
 
   function draw() {
-    drawing = 0;
     root.hidden = !shown();
     if (root.hidden || document.hidden) return;
     render(store.loaded ? view() : nothing, root);

@@ -1,6 +1,7 @@
 // What happened, for those who listen to the page: counts, at most every 10 s, and a new critical ticket at once.
 
 import { part } from "./page.js";
+import { soon } from "./soon.js";
 import { statusWord } from "./words.js";
 
 /** @typedef {import("./page.js").PageState} PageState */
@@ -54,16 +55,13 @@ function counted(what, n) {
 /** @param {PageState} page */
 export function startDigest(page) {
   const digest = new Digest();
-  let timer = 0;
+  const saySoon = soon(say, EVERY_MS);
   let urgentAt = -EVERY_MS;
 
   function say() {
-    timer = 0;
     const text = digest.say();
     if (text) part("digest").textContent = text;
   }
-
-  const soon = () => void (timer ||= setTimeout(say, EVERY_MS));
 
   page.store.addEventListener("change", (event) => {
     const change = /** @type {CustomEvent<Change>} */ (event).detail;
@@ -71,7 +69,7 @@ export function startDigest(page) {
     const ticket = change.after ?? change.before;
     if (ticket === null || !page.filter.matches(ticket)) return;
     digest.ticket(change);
-    soon();
+    saySoon();
     if (change.before !== null || ticket.priority !== "CRITICAL") return;
     if (performance.now() >= urgentAt + EVERY_MS) part("digest-urgent").textContent = `New critical ticket ${ticket.ticket_no}, ${ticket.site_name ?? ""}`;
     urgentAt = performance.now(); // one word for a burst
@@ -79,6 +77,6 @@ export function startDigest(page) {
   page.feed.addEventListener("event", (/** @type {CustomEvent<import("./noc-feed.js").EventDetail>} */ { detail: { frame, live } }) => {
     if (!live || (frame.type !== "finding_created" && frame.type !== "anomaly_detected")) return;
     digest.sighting(frame.type === "finding_created" ? "finding" : "anomaly");
-    soon();
+    saySoon();
   });
 }

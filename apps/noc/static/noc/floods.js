@@ -6,6 +6,7 @@ import { ABOVE, Floods, WINDOW_MS } from "./flood.js";
 import { alarming } from "./alarm-rules.js";
 import { levelMark } from "./marks.js";
 import { part } from "./page.js";
+import { soon } from "./soon.js";
 import { LEVEL } from "./words.js";
 import { html, nothing, render } from "lit/html.js";
 import { repeat } from "lit/directives/repeat.js";
@@ -53,7 +54,7 @@ export function startFloods(page) {
   const opened = new Set();
   /** @type {Set<string>} groups that are being acknowledged */
   const working = new Set();
-  let drawing = 0;
+  const drawSoon = soon(draw, DRAW_MS);
   let loaded = false;
 
   /**
@@ -122,13 +123,7 @@ export function startFloods(page) {
     draw();
   }
 
-  function drawSoon() {
-    drawing ||= setTimeout(draw, DRAW_MS);
-  }
-
   function draw() {
-    clearTimeout(drawing);
-    drawing = 0;
     const all = [...members()].sort(([a, some], [b, others]) => others.length - some.length || floods.rate(b) - floods.rate(a));
     render(
       html`${repeat(all.slice(0, BANNERS), ([group]) => group, ([group, items]) => {

@@ -12,6 +12,7 @@ import { levelMark, statusMark } from "./marks.js";
 import { PanelSource } from "./panel-source.js";
 import { part } from "./page.js";
 import { Receipts, receiptsView } from "./receipts.js";
+import { soon } from "./soon.js";
 import { entryView, keyOf } from "./timeline.js";
 import { isOpen } from "./store.js";
 import { age } from "./times.js";
@@ -35,7 +36,7 @@ export function startPanel(page) {
   const receipts = new Receipts(page.http);
   let sending = false;
   let refusal = "";
-  let drawTimer = 0;
+  const drawSoon = soon(draw, DRAW_MS);
   let wasOpened = page.opened;
 
   function opened() {
@@ -69,11 +70,8 @@ export function startPanel(page) {
   }
 
   const shut = () => page.open(null);
-  const drawSoon = () => void (drawTimer ||= setTimeout(draw, DRAW_MS));
 
   function draw() {
-    clearTimeout(drawTimer);
-    drawTimer = 0;
     root.hidden = source === null;
     render(source === null ? nothing : keyed(source.id, view(source)), root);
   }

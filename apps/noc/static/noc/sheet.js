@@ -4,6 +4,7 @@
 import { html, nothing, render } from "lit/html.js";
 import { levelMark, statusMark } from "./marks.js";
 import { isUnacknowledged } from "./filter.js";
+import { soon } from "./soon.js";
 import { ALLOWED, NOTE } from "./transitions.js";
 import { isOpen } from "./store.js";
 import { LEVEL, STATUS, statusWord } from "./words.js";
@@ -44,7 +45,7 @@ export class Sheet {
   #members = null;
   #membersProblem = "";
   #search = "";
-  #drawing = 0;
+  #drawSoon = soon(() => this.#drawAsked(), DRAW_MS);
 
   /**
    * @param {PageState} page
@@ -158,14 +159,10 @@ export class Sheet {
     this.#drawSoon();
   }
 
-  #drawSoon() {
+  #drawAsked() {
     if (this.#asked === null) return;
-    this.#drawing ||= setTimeout(() => {
-      this.#drawing = 0;
-      if (this.#asked === null) return;
-      this.#draw();
-      this.#place();
-    }, DRAW_MS);
+    this.#draw();
+    this.#place();
   }
 
   #draw() {

@@ -6,6 +6,7 @@ import { number } from "./activity.js";
 import { levelMark } from "./marks.js";
 import { part } from "./page.js";
 import { PAGE, SightingPages } from "./sighting-pages.js";
+import { soon } from "./soon.js";
 import { age } from "./times.js";
 
 /** @typedef {import("./page.js").PageState} PageState */
@@ -30,7 +31,7 @@ export function startSightings(page) {
   let state = /** @type {"loading" | "ready" | "failed"} */ ("loading");
   let trouble = "";
   let hovered = false;
-  let drawTimer = 0;
+  const drawSoon = soon(draw, DRAW_MS);
   let restartTimer = 0;
   let releaseTimer = 0;
   let restartedAt = -RESTART_MS;
@@ -118,11 +119,7 @@ export function startSightings(page) {
       }, RELEASE_MS);
   }
 
-  const drawSoon = () => void (drawTimer ||= setTimeout(draw, DRAW_MS));
-
   function draw() {
-    clearTimeout(drawTimer);
-    drawTimer = 0;
     const shown = kind();
     if (shown === null) return;
     const { rows, waiting, next } = pages;

@@ -4,6 +4,7 @@ import { html, nothing, render } from "lit/html.js";
 import { repeat } from "lit/directives/repeat.js";
 import { levelMark } from "./marks.js";
 import { part } from "./page.js";
+import { soon } from "./soon.js";
 import { tilesOf } from "./site-tiles.js";
 import { LEVEL } from "./words.js";
 
@@ -19,11 +20,9 @@ const DRAW_MS = 500; // at most this often
 export function startSites(page, directory) {
   const root = part("sites-view");
   const { store } = page;
-  let timer = 0;
+  const drawSoon = soon(() => page.view === "sites" && !document.hidden && draw(), DRAW_MS);
 
   function draw() {
-    clearTimeout(timer);
-    timer = 0;
     if (page.view !== "sites") return render(nothing, root);
     const { filter } = page;
     const tickets = [...store.items.values()].flatMap(({ shown: ticket, gone }) => (!gone && filter.matches(ticket, "site") ? [ticket] : []));
@@ -40,10 +39,6 @@ export function startSites(page, directory) {
   function choice() {
     if (page.view === "sites") directory.refresh(); // it alone knows the sites without a ticket
     draw();
-  }
-
-  function soon() {
-    if (page.view === "sites" && !document.hidden) timer ||= setTimeout(draw, DRAW_MS);
   }
 
   /** @param {Tile} tile */
@@ -71,9 +66,9 @@ export function startSites(page, directory) {
   }
 
   page.addEventListener("filter", choice);
-  store.addEventListener("change", soon);
-  store.addEventListener("replace", soon);
-  directory.addEventListener("change", soon);
-  document.addEventListener("visibilitychange", soon);
+  store.addEventListener("change", drawSoon);
+  store.addEventListener("replace", drawSoon);
+  directory.addEventListener("change", drawSoon);
+  document.addEventListener("visibilitychange", drawSoon);
   choice();
 }

@@ -6,6 +6,7 @@ import { isUnacknowledged } from "./filter.js";
 import { levelMark, statusMark } from "./marks.js";
 import { arrange } from "./order.js";
 import { part } from "./page.js";
+import { soon } from "./soon.js";
 import { isTrusted } from "./state-line.js";
 import { isOpen } from "./store.js";
 import { age } from "./times.js";
@@ -38,13 +39,11 @@ export function startWall(page, { byToken }) {
   body.append(root);
   body.dataset.wall = "true";
   const login = `/login/?next=${encodeURIComponent(location.pathname + location.search)}`;
-  let timer = 0;
+  const drawSoon = soon(draw, DRAW_MS);
   let shift = 0;
   let idle = 0;
 
   function draw() {
-    clearTimeout(timer);
-    timer = 0;
     const items = [...store.items.values()].filter(({ shown }) => isOpen(shown.status) && page.filter.matches(shown));
     const flood = page.flood && { ...page.flood, opened: new Set() };
     const lines = arrange(items, { sort: "urgent", flood });
@@ -110,10 +109,6 @@ export function startWall(page, { byToken }) {
   function tick() {
     const now = times.clockWithZone(Date.now());
     if (part("clock").textContent !== now) part("clock").textContent = now;
-  }
-
-  function drawSoon() {
-    timer ||= setTimeout(draw, DRAW_MS);
   }
 
   function hideCursor() {
