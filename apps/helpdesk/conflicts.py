@@ -19,6 +19,7 @@ from apps.helpdesk.rows import row, utc, values
 from apps.tenancy.access import Access
 from apps.tenancy.actors import names_of
 from apps.tenancy.http.problems import Problem, not_found
+from apps.tenancy.streams import stream_of
 from outbox import log
 
 BESIDE_THE_ROW = ("ticket_acknowledged", "ticket_unacknowledged", "ticket_commented")
@@ -54,7 +55,7 @@ def present(access: Access, ticket_id: int) -> dict[str, Any]:
     if found is None:
         raise not_found(f"ticket {ticket_id}")
     actor, changed_at = log.last_change(
-        f"tenant:{access.tenant_id}",
+        stream_of(access.tenant_id),
         f"ticket:{ticket_id}",
         since=found["created_at"] - SLACK,
         without=BESIDE_THE_ROW,

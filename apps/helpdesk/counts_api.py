@@ -12,6 +12,7 @@ from apps.helpdesk.counts import counts, one_moment
 from apps.helpdesk.filters import TicketFilter
 from apps.tenancy.http.paging import query
 from apps.tenancy.http.scoped import ScopedView
+from apps.tenancy.streams import stream_of
 from outbox import log
 
 
@@ -47,6 +48,6 @@ class CountsView(ScopedView):
     def get(self, request: Request) -> Response:
         given = query(TicketFilter, request)
         with one_moment():
-            head = log.head(f"tenant:{self.access.tenant_id}")
+            head = log.head(stream_of(self.access.tenant_id))
             found = counts(visible(self.access), given)
         return Response({"epoch": str(head.epoch), "seq": head.last_seq, **found})

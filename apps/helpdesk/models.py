@@ -10,6 +10,7 @@ from apps.helpdesk.events import comment_trigger, ticket_triggers
 from apps.helpdesk.status import Priority, Status
 from apps.helpdesk.versioning import Versioned, version_trigger
 from apps.tenancy.models import Site, Tenant
+from apps.tenancy.streams import stream_of
 from apps.tenancy.triggers import tenant_is_fixed
 from outbox.captured import Captured
 
@@ -71,7 +72,7 @@ class Ticket(Versioned, Captured):
         return self.ticket_no
 
     def outbox_stream(self) -> str:
-        return f"tenant:{self.tenant_id}"
+        return stream_of(self.tenant_id)
 
 
 class TicketNote(Captured):

@@ -17,12 +17,12 @@ from apps.noc.feed.conf import feed_settings
 from apps.noc.feed.cursor import Cursor, reset_reason
 from apps.noc.feed.polls import MOST_SECONDS, POLL, Place, TooManyPolls
 from apps.noc.feed.wire import event_of
-from apps.tenancy.access import Access
 from apps.tenancy.http.bodies import BIGGEST_ID, Known, Whole
 from apps.tenancy.http.openapi import ProblemShape
 from apps.tenancy.http.paging import MAX_LIMIT, query
 from apps.tenancy.http.problems import CONTENT_TYPE, Problem
 from apps.tenancy.http.scoped import ScopedView
+from apps.tenancy.streams import stream_of
 from outbox import log
 
 WALK_EVENTS = 5_000  # a page of a narrow scope looks at no more than this
@@ -53,7 +53,7 @@ class SnapshotView(ScopedView):
     def get(self, request: Request) -> Response:
         acknowledgement = with_acknowledgement(request)
         with one_moment():
-            head = log.head(stream_of(self.access))
+            head = log.head(stream_of(self.access.tenant_id))
             open_tickets = visible(self.access).filter(status__in=OPEN).order_by("id")
             tickets = list(rows.rows(open_tickets, acknowledgement=acknowledgement))
         for ticket in tickets:
@@ -90,7 +90,7 @@ class EventsView(ScopedView):
     )
     def get(self, request: Request) -> Response:
         asked = query(EventsQuery, request)
-        stream = stream_of(self.access)
+        stream = stream_of(self.access.tenant_id)
         head = log.head(stream)
         epoch = asked.get("epoch", str(head.epoch))
         reason = reset_reason(head, after_seq=asked["after_seq"], epoch=epoch)
@@ -152,7 +152,3 @@ def as_read(text: str, row: log.LogRow) -> dict[str, Any]:
     """Return an event as it is read over HTTP: its frame and the time of recording."""
     event: dict[str, Any] = json.loads(text)
     return event | {"recorded_at": rows.utc(row.recorded_at)}
-
-
-def stream_of(access: Access) -> str:
-    return f"tenant:{access.tenant_id}"

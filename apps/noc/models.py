@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from apps.tenancy.models import Site, Tenant
+from apps.tenancy.streams import stream_of
 from apps.tenancy.triggers import tenant_is_fixed
 from outbox import capture_insert
 from outbox.capture import utc
@@ -65,7 +66,7 @@ class Sighting(Captured):
         ]
 
     def outbox_stream(self) -> str:
-        return f"tenant:{self.tenant_id}"
+        return stream_of(self.tenant_id)
 
 
 class Finding(Sighting):

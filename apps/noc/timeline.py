@@ -14,12 +14,13 @@ from typing import Any
 from apps.helpdesk.conflicts import BESIDE_THE_ROW, SLACK
 from apps.helpdesk.models import TicketNote
 from apps.helpdesk.rows import utc
-from apps.noc.feed.wire import MOVED, Event, event_of, stream_of
+from apps.noc.feed.wire import MOVED, Event, event_of
 from apps.tenancy.access import Access
 from apps.tenancy.actors import names_of
 from apps.tenancy.http.bodies import BIGGEST_ID
 from apps.tenancy.http.problems import Problem
 from apps.tenancy.names import display_name
+from apps.tenancy.streams import stream_of
 from outbox import log
 from outbox.log import LogRow
 from outbox.models import DeadLetter

@@ -5,7 +5,7 @@ from typing import Any
 from django.db import connection
 from prometheus_client import REGISTRY
 
-from apps.noc.feed.wire import stream_of
+from apps.tenancy.streams import stream_of
 
 # Of the last minute at most 10,000 are counted, the newest, so that a large log costs no more.
 FIGURES = """

@@ -18,6 +18,7 @@ from apps.noc.feed import wire
 from apps.noc.receipts import trail
 from apps.noc.receipts.models import FeedSession
 from apps.tenancy.scoped_admin import is_superuser
+from apps.tenancy.streams import tenant_of
 from outbox import replay
 from outbox.errors import ReplayError
 from outbox.models import Attempt, DeadLetter, Reason
@@ -103,7 +104,7 @@ def _receipts_url(request: HttpRequest, site: AdminSite, letter: DeadLetter) -> 
         return None
     if not sessions.has_view_permission(request):
         return None
-    query = f"?tenant={wire.tenant_of(letter.stream)}&seq={letter.seq}"
+    query = f"?tenant={tenant_of(letter.stream)}&seq={letter.seq}"
     return reverse("admin:noc_feedsession_receipts") + query
 
 

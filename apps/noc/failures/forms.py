@@ -8,9 +8,9 @@ from django.db.models import QuerySet
 
 from apps.noc.failures.letters import dead_letters
 from apps.noc.failures.scope import Scope
-from apps.noc.feed.wire import stream_of
 from apps.tenancy.http.bodies import BIGGEST_ID
 from apps.tenancy.models import Site, Tenant
+from apps.tenancy.streams import stream_of
 from outbox.models import DeadLetter, Reason
 from outbox.replay import Choice
 from outbox.replay.choice import LOG

@@ -11,9 +11,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.noc.failures.letters import dead_letters
-from apps.noc.feed.wire import stream_of
 from apps.tenancy.access import Access
 from apps.tenancy.scoped_admin import access_to_admin, is_superuser
+from apps.tenancy.streams import stream_of
 from outbox.models import DeadLetter, Replay
 from outbox.replay import Choice
 

@@ -30,8 +30,9 @@ from apps.noc.feed.receipts import Receipts
 from apps.noc.feed.reviews import ACCESS_GROUP, ACCESS_STREAM, Reviews
 from apps.noc.feed.ring import Budget
 from apps.noc.feed.stream import Stream
-from apps.noc.feed.wire import event_of_message, stream_of
+from apps.noc.feed.wire import event_of_message
 from apps.noc.figures.delays import Delays
+from apps.tenancy.streams import stream_of
 from outbox import log
 
 logger = logging.getLogger(__name__)

@@ -14,6 +14,7 @@ from math import isfinite
 from typing import Any
 
 from apps.noc.feed.outlet import Frame
+from apps.tenancy.streams import tenant_of
 from outbox.log import LogRow
 
 MAX_BYTES = 32 * 1024  # of the fields as UTF-8 JSON, without the envelope
@@ -203,15 +204,6 @@ def request_id_of(row: LogRow) -> str | None:
     context = row.context
     found = context.get("request_id") if type(context) is dict else None
     return found[:MAX_REQUEST_ID] if type(found) is str else None
-
-
-def stream_of(tenant_id: int) -> str:
-    return f"tenant:{tenant_id}"
-
-
-def tenant_of(stream: str) -> int:
-    """Return the tenant that the stream belongs to; raises ``ValueError`` for any other stream."""
-    return int(stream.removeprefix("tenant:"))
 
 
 def event_of_message(message: Mapping[str, Any]) -> Event | None:

@@ -17,6 +17,7 @@ from apps.noc.health.models import Canary
 from apps.noc.health.perch import perch
 from apps.noc.health.watch import NotWatching, Watch
 from apps.noc.receipts.models import FeedSession
+from apps.tenancy.streams import stream_of
 from apps.tenancy.tickets import TooManyTickets
 from outbox import log
 from outbox.models import LogEntry
@@ -60,7 +61,7 @@ def forget(*, now: datetime) -> None:
 
 
 def _follow(tenant_id: int, watch: Watch | None, error: str, seconds: float) -> Canary:
-    after = log.head(f"tenant:{tenant_id}").last_seq
+    after = log.head(stream_of(tenant_id)).last_seq
     began = monotonic()
     with transaction.atomic():
         canary = Canary.objects.create(tenant_id=tenant_id)

@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from apps.tenancy.models import Tenant
+from apps.tenancy.streams import stream_of
 from apps.tenancy.triggers import tenant_is_fixed
 from outbox import capture_insert
 from outbox.capture import utc
@@ -49,4 +50,4 @@ class Canary(Captured):
         return f"canary {self.pk}: {self.stage}"
 
     def outbox_stream(self) -> str:
-        return f"tenant:{self.tenant_id}"
+        return stream_of(self.tenant_id)

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from apps.helpdesk.rows import utc
 from apps.noc.api import as_read
-from apps.noc.feed.wire import event_of, stream_of
+from apps.noc.feed.wire import event_of
 from apps.noc.receipts import derive
 from apps.noc.receipts.derive import Receipt
 from apps.noc.receipts.models import FeedSession
@@ -22,6 +22,7 @@ from apps.tenancy.http.problems import Problem, not_found
 from apps.tenancy.http.scoped import ScopedView
 from apps.tenancy.models import Capability
 from apps.tenancy.names import display_name
+from apps.tenancy.streams import stream_of
 from outbox import log
 from outbox.log import LogRow
 

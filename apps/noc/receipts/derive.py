@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from apps.noc.feed.wire import event_of, stream_of, tenant_of
+from apps.noc.feed.wire import event_of
 from apps.noc.receipts.models import FeedSession
 from apps.tenancy.http.bodies import BIGGEST_ID
+from apps.tenancy.streams import stream_of, tenant_of
 from outbox import log
 from outbox.log import LogRow
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from apps.noc.feed.wire import tenant_of
+from apps.tenancy.streams import tenant_of
 from outbox.models import Broadcast
 
 MOST = 20  # rounds; several only when a process died or somebody replayed what others had sent

@@ -12,8 +12,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 import outbox
-from apps.noc.feed.wire import FAILED, FIELDS, MAX_BYTES, fault_of, stream_of
+from apps.noc.feed.wire import FAILED, FIELDS, MAX_BYTES, fault_of
 from apps.tenancy.models import Site, Tenant
+from apps.tenancy.streams import stream_of
 from outbox import log
 from outbox.errors import BadEvent
 from outbox.operator import operator
