@@ -187,6 +187,8 @@ class TestList:
         new = api.create(acme["sites"][0], word)
 
         expect(row(page, new)).to_have_count(1, timeout=LIVE_MS)
+        page.get_by_role("button", name="Close the ticket").tap()  # it covers a phone
+        expect(row(page, new)).to_be_visible()
         shoot(page, "list-phone")
 
     def test_draws_three_hundred_rows_at_most_and_turns_pages(

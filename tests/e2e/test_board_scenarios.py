@@ -451,15 +451,21 @@ class TestHostileText:
         shoot(page, "scenario-hostile-view")
         page.keyboard.press("Escape")
         is_clean(page, ugly_names)
-        for path in ("/?kind=finding", "/?kind=anomaly", "/?view=sites", "/?view=charts"):
-            page.goto(page.url.partition("?")[0] + path[1:])
+        for view, place, text in (
+            ("/?kind=finding", "tr[data-sighting]", f"{word} finding {HOSTILE}"),
+            ("/?kind=anomaly", "tr[data-sighting]", f"{word} metric {HOSTILE}"),
+            ("/?view=sites", f".tile[data-site='{site['id']}']", f"S {HOSTILE}"),
+            ("/?view=charts", ".chart", "Tickets"),
+        ):
+            page.goto(page.url.partition("?")[0] + view[1:])
             live(page)
-            expect(page.locator("#state-word")).to_have_text("Live")
+            expect(page.locator(place).first).to_contain_text(text, timeout=LIVE_MS)
             is_clean(page, ugly_names)
-            shoot(page, f"scenario-hostile-{path.rpartition('=')[2]}")
+            shoot(page, f"scenario-hostile-{view.rpartition('=')[2]}")
         page.set_viewport_size(PHONE)
         page.goto(page.url.partition("?")[0] + f"?q={word}")
         live(page)
+        expect(row(page, ticket)).to_contain_text(f"S {HOSTILE}", timeout=LIVE_MS)
         is_clean(page, ugly_names)
         shoot(page, "scenario-hostile-phone")
         page.evaluate(
