@@ -233,23 +233,9 @@ export class Actions extends EventTarget {
     const text = typed(deed);
     const again = { label: "Try again", run: () => void this.perform(deed, ids, versions, key) };
     const edit = text ? { label: "Edit again", run: () => this.ask?.(deed.action === "status" ? deed.status : "comment", ids, null, text) } : undefined;
-    /** @param {string} why @param {{label: string, run: () => void} | undefined} action */
-    const tell = (why, action) => this.#toast(`${what} ${why}`, { kind: "refused", ...(action && { action }) });
-    switch (error.status) {
-      case 0:
-        return tell("The server does not answer. If it has taken it all the same, the list will show it.", again);
-      case 401:
-        return tell("Your session has ended: sign in in another tab, then try again.", again);
-      case 403:
-        return tell(`You may not do this. ${error.message}`, edit);
-      case 404:
-        return tell("This server does not know how.", undefined);
-      case 429:
-        return tell(error.members.retry_after ? `Too many requests: wait ${error.members.retry_after} s.` : "Too many requests: wait a little.", again);
-      default:
-        if (error.status >= 500) return tell(`The server failed (${error.status}).`, again);
-        return tell(error.message, edit);
-    }
+    const passes = [0, 401, 429].includes(error.status) || error.status >= 500;
+    const action = passes ? again : edit;
+    this.#toast(`${what} ${error.words}`, { kind: "refused", ...(action && { action }) });
   }
 
   /** "A#1", or "12 tickets" @param {readonly number[]} ids */

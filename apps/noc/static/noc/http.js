@@ -11,6 +11,22 @@ export class HttpProblem extends Error {
     this.status = members.status;
     this.members = members;
   }
+
+  /** Why a write of a user's was not done, and what they can do about it. */
+  get words() {
+    const { retry_after: seconds } = this.members;
+    switch (this.status) {
+      case 0:
+        return "The server does not answer. If it has taken it all the same, the page will show it.";
+      case 401:
+        return "Your session has ended: sign in in another tab, then try again.";
+      case 403:
+        return `You may not do this. ${this.message}`;
+      case 429:
+        return seconds ? `Too many requests: wait ${seconds} s.` : "Too many requests: wait a little.";
+    }
+    return this.status >= 500 ? `The server failed (${this.status}).` : this.message;
+  }
 }
 
 export class Http {

@@ -151,7 +151,7 @@ export function startPanel(page) {
       if ((drafts.get(id) ?? "").trim() === text) drafts.delete(id); // else more was typed meanwhile
       if (source?.id === id) void source.refresh();
     } catch (error) {
-      if (source?.id === id) refusal = error instanceof HttpProblem ? error.message : String(error);
+      if (source?.id === id) refusal = error instanceof HttpProblem ? error.words : String(error);
     }
     sending = false;
     draw();
