@@ -265,7 +265,9 @@ class TestSession:
         expect(page.locator("#state-age")).to_contain_text("as of")
         expect(page.locator("#comment")).to_have_value("half a sentence")
         page.locator(".comment-box button").click()
-        expect(page.locator(".comment-box .refusal")).not_to_be_empty(timeout=LIVE_MS)
+        expect(page.locator(".comment-box .refusal")).to_contain_text(
+            "session has ended", timeout=LIVE_MS
+        )
         expect(page.locator("#comment")).to_have_value("half a sentence")
         shoot(page, "scenario-session-ended")
 
