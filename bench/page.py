@@ -27,6 +27,7 @@ LOOK_SECONDS = 30  # between two looks at the memory
 WARM_SECONDS = 20  # before the first: caches fill
 FRAME_MS, ROWS = 100, 300
 HEAP_MB = 5  # "flat": more growth than this within the soak is seen in a day
+NODES = 5_000  # the same: a quarter of what the page has
 COUNTS = 50  # requests for the counters
 CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-precise-memory-info"]
 NO_FLOODS = """localStorage.getItem("noc.prefs") ??
@@ -80,6 +81,8 @@ def main() -> int:
     targets.append(
         Target(f"heap grown in {options.minutes:g} min, MB", grown, HEAP_MB, at_most=True)
     )
+    nodes = figures["nodes/h"] * options.minutes / 60
+    targets.append(Target(f"nodes grown in {options.minutes:g} min", nodes, NODES, at_most=True))
     return harness.report("page", "as named", figures, targets, as_json=options.json)
 
 
@@ -276,7 +279,7 @@ def _count(server: Any, page: Any, figures: dict[str, float]) -> None:
 
 
 def _postgres_seconds() -> float:
-    """Return the processor time of the servers' PostgreSQL; what has ended is not in it."""
+    """Return the processor time of the servers' PostgreSQL, with that of what has ended."""
     import psutil
 
     parent = psutil.Process().parent()
@@ -285,7 +288,7 @@ def _postgres_seconds() -> float:
         try:
             if process.name() == "postgres":
                 times = process.cpu_times()
-                total += times.user + times.system
+                total += times.user + times.system + times.children_user + times.children_system
         except psutil.Error:
             continue
     return total
