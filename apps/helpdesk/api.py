@@ -111,7 +111,11 @@ class TicketView(ScopedView):
             given["assigned_to"] = member(self.access, given.pop("assigned_to_id"))
         with problems(self.access, ticket_id):
             actions.edit_ticket(
-                ticket_id=ticket_id, actor=self.caller, expected_version=expected, **given
+                ticket_id=ticket_id,
+                actor=self.caller,
+                expected_version=expected,
+                within=self.access.within(),
+                **given,
             )
         return answer(self.access, ticket_id)
 
@@ -130,6 +134,7 @@ class TicketStatusView(ScopedView):
                 to=given["status"],
                 actor=self.caller,
                 expected_version=expected,
+                within=self.access.within(),
                 note=given.get("note", ""),
             )
         return answer(self.access, ticket_id)

@@ -1,5 +1,6 @@
 """What people do about a ticket besides changing it, under /api/v1/tickets/{id}/."""
 
+from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -10,10 +11,11 @@ from rest_framework.response import Response
 from apps.helpdesk import actions
 from apps.helpdesk.api import answer, checked, require
 from apps.helpdesk.conflicts import problems
+from apps.helpdesk.etag import expected_version
 from apps.helpdesk.models import TicketNote
 from apps.helpdesk.rows import FullTicketRow, utc
 from apps.tenancy.http.bodies import Known
-from apps.tenancy.http.openapi import page_of
+from apps.tenancy.http.openapi import ETAG, IF_MATCH, page_of
 from apps.tenancy.http.paging import NewestFirst, PageQuery, query
 from apps.tenancy.http.scoped import ScopedView
 from apps.tenancy.names import display_name
@@ -23,22 +25,30 @@ class AcknowledgeView(ScopedView):
     """
     That somebody has seen the ticket. Both ways may be repeated; who was first stays.
 
-    It ends by itself when the status becomes NEW again or the priority is raised.
+    It ends by itself when the status becomes NEW again or the priority is raised. With If-Match,
+    what is acknowledged is what the caller has seen.
     """
 
-    @extend_schema(request=Known, responses=FullTicketRow)
+    @extend_schema(request=Known, parameters=[IF_MATCH, ETAG], responses=FullTicketRow)
     def post(self, request: Request, ticket_id: int) -> Response:
         require(self.access, ticket_id)
         checked(Known, request)
-        with problems(self.access, ticket_id):
-            actions.acknowledge(ticket_id=ticket_id, actor=self.caller)
-        return answer(self.access, ticket_id, acknowledgement=True)
+        return self._done(request, ticket_id, actions.acknowledge)
 
-    @extend_schema(responses=FullTicketRow)
+    @extend_schema(parameters=[IF_MATCH, ETAG], responses={200: FullTicketRow})
     def delete(self, request: Request, ticket_id: int) -> Response:
         require(self.access, ticket_id)
+        return self._done(request, ticket_id, actions.unacknowledge)
+
+    def _done(self, request: Request, ticket_id: int, act: Callable[..., object]) -> Response:
+        expected = expected_version(request.headers.get("If-Match"))
         with problems(self.access, ticket_id):
-            actions.unacknowledge(ticket_id=ticket_id, actor=self.caller)
+            act(
+                ticket_id=ticket_id,
+                actor=self.caller,
+                expected_version=expected,
+                within=self.access.within(),
+            )
         return answer(self.access, ticket_id, acknowledgement=True)
 
 
@@ -69,12 +79,19 @@ class CommentsView(ScopedView):
         page = pages.paginate_queryset(notes, request, view=self)
         return pages.get_paginated_response([comment_row(note) for note in page or []])
 
-    @extend_schema(request=NewComment, responses={201: CommentRow})
+    @extend_schema(request=NewComment, parameters=[IF_MATCH], responses={201: CommentRow})
     def post(self, request: Request, ticket_id: int) -> Response:
         require(self.access, ticket_id)
+        expected = expected_version(request.headers.get("If-Match"))
         given = checked(NewComment, request)
         with problems(self.access, ticket_id):
-            note = actions.comment(ticket_id=ticket_id, text=given["text"], actor=self.caller)
+            note = actions.comment(
+                ticket_id=ticket_id,
+                text=given["text"],
+                actor=self.caller,
+                expected_version=expected,
+                within=self.access.within(),
+            )
         return Response(comment_row(note), status=201)
 
 

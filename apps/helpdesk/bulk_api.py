@@ -103,6 +103,7 @@ class BulkView(ScopedView):
                         ticket_id=item["id"],
                         actor=self.caller,
                         expected_version=item.get("version"),
+                        within=self.access.within(),
                     )
             except Problem as problem:
                 refused[item["id"]] = problem

@@ -36,6 +36,16 @@ class TestPost:
         }
         assert Ticket.objects.get().version == 1
 
+    def test_with_if_match_is_of_what_was_seen(self, world, ticket, api):
+        actions.edit_ticket(ticket_id=ticket.pk, priority="LOW")
+
+        answer = api(world.a.operator).post(
+            comments(ticket), {"text": "x"}, format="json", headers={"If-Match": '"1"'}
+        )
+
+        assert answer.status_code == 412
+        assert not TicketNote.objects.exists()
+
     def test_needs_the_capability(self, world, ticket, api):
         answer = api(world.a.reader).post(comments(ticket), {"text": "x"}, format="json")
 

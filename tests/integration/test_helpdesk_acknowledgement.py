@@ -200,6 +200,19 @@ class TestApi:
         assert (back.json()["acknowledged_by"], back.json()["acknowledged_at"]) == (None, None)
         assert first["ETag"] == back["ETag"] == '"1"'
 
+    @pytest.mark.parametrize("method", ["post", "delete"])
+    def test_with_if_match_is_of_what_was_seen(self, world, ticket, api, method):
+        path = f"/api/v1/tickets/{ticket.pk}/acknowledge/"
+        actions.edit_ticket(ticket_id=ticket.pk, priority="CRITICAL")
+
+        def send(tag):
+            return getattr(api(world.a.operator), method)(path, headers={"If-Match": tag})
+
+        assert send('"1"').status_code == 412
+        assert send("nonsense").status_code == 400
+        assert not Acknowledgement.objects.exists()
+        assert send('"2"').status_code == 200
+
     def test_needs_the_capability(self, world, ticket, api):
         path = f"/api/v1/tickets/{ticket.pk}/acknowledge/"
 

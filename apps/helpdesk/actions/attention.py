@@ -1,13 +1,18 @@
 """Saying that a ticket was seen, and commenting on it; neither raises the ticket's version."""
 
 from django.contrib.auth.models import User
+from django.db.models import Q
 
-from apps.helpdesk.actions.locking import by, locked, logger
+from apps.helpdesk.actions.locking import EVERYWHERE, by, locked, logger
 from apps.helpdesk.models import Acknowledgement, Ticket, TicketNote
 
 
 def acknowledge(
-    *, ticket_id: int, actor: User | None = None, expected_version: int | None = None
+    *,
+    ticket_id: int,
+    actor: User | None = None,
+    expected_version: int | None = None,
+    within: Q = EVERYWHERE,
 ) -> Ticket:
     """
     Say that ``actor`` has seen the ticket; who was first stays.
@@ -15,7 +20,7 @@ def acknowledge(
     Raises:
         StaleVersion, UnknownTicket: as for ``change_status``.
     """
-    with by(actor), locked(ticket_id, expected_version) as ticket:
+    with by(actor), locked(ticket_id, expected_version, within) as ticket:
         _, made = Acknowledgement.objects.get_or_create(
             ticket=ticket, defaults={"acknowledged_by": actor}
         )
@@ -25,7 +30,11 @@ def acknowledge(
 
 
 def unacknowledge(
-    *, ticket_id: int, actor: User | None = None, expected_version: int | None = None
+    *,
+    ticket_id: int,
+    actor: User | None = None,
+    expected_version: int | None = None,
+    within: Q = EVERYWHERE,
 ) -> Ticket:
     """
     Take the acknowledgement back, whoever made it; without one nothing is written.
@@ -33,7 +42,7 @@ def unacknowledge(
     Raises:
         StaleVersion, UnknownTicket: as for ``change_status``.
     """
-    with by(actor), locked(ticket_id, expected_version) as ticket:
+    with by(actor), locked(ticket_id, expected_version, within) as ticket:
         deleted, _ = Acknowledgement.objects.filter(pk=ticket.pk).delete()
     if deleted:
         logger.info("Ticket %s unacknowledged", ticket.pk)
@@ -41,7 +50,12 @@ def unacknowledge(
 
 
 def comment(
-    *, ticket_id: int, text: str, actor: User | None = None, expected_version: int | None = None
+    *,
+    ticket_id: int,
+    text: str,
+    actor: User | None = None,
+    expected_version: int | None = None,
+    within: Q = EVERYWHERE,
 ) -> TicketNote:
     """
     Write ``text``, at most 2,000 characters, on the ticket.
@@ -49,7 +63,7 @@ def comment(
     Raises:
         StaleVersion, UnknownTicket: as for ``change_status``.
     """
-    with by(actor), locked(ticket_id, expected_version) as ticket:
+    with by(actor), locked(ticket_id, expected_version, within) as ticket:
         note = TicketNote.objects.create(ticket=ticket, author=actor, text=text)
     logger.info("Ticket %s commented", ticket.pk)
     return note

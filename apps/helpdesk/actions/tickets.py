@@ -5,10 +5,10 @@ from typing import Final
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from apps.helpdesk import transitions
-from apps.helpdesk.actions.locking import by, locked, logger
+from apps.helpdesk.actions.locking import EVERYWHERE, by, locked, logger
 from apps.helpdesk.errors import HoldNeedsReason, WrongTenant
 from apps.helpdesk.models import Ticket, TicketNote
 from apps.helpdesk.status import Priority, Status
@@ -77,6 +77,7 @@ def change_status(
     to: str,
     actor: User | None = None,
     expected_version: int | None = None,
+    within: Q = EVERYWHERE,
     note: str = "",
     reason: str = "",
     enforce: bool = True,
@@ -91,9 +92,9 @@ def change_status(
         IllegalTransition: ``to`` cannot follow the present status.
         HoldNeedsReason: ON_HOLD without ``reason`` and ``note``.
         StaleVersion: someone changed the ticket since ``expected_version``.
-        UnknownTicket: there is none with this id.
+        UnknownTicket: there is none with this id ``within`` the caller's scope.
     """
-    with by(actor), locked(ticket_id, expected_version) as ticket:
+    with by(actor), locked(ticket_id, expected_version, within) as ticket:
         old = ticket.status
         if enforce:
             transitions.check(old, to)
@@ -114,6 +115,7 @@ def edit_ticket(
     ticket_id: int,
     actor: User | None = None,
     expected_version: int | None = None,
+    within: Q = EVERYWHERE,
     site: Site | Unchanged = UNCHANGED,
     priority: str | Unchanged = UNCHANGED,
     description: str | Unchanged = UNCHANGED,
@@ -133,7 +135,7 @@ def edit_ticket(
         "description": description,
         "assigned_to": assigned_to,
     }
-    with by(actor), locked(ticket_id, expected_version) as ticket:
+    with by(actor), locked(ticket_id, expected_version, within) as ticket:
         changed = [
             name
             for name, value in wanted.items()
