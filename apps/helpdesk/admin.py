@@ -14,7 +14,13 @@ from apps.helpdesk.errors import HelpdeskError, IllegalTransition
 from apps.helpdesk.models import Acknowledgement, Ticket, TicketNote
 from apps.helpdesk.status import Status
 from apps.tenancy.names import display_name
-from apps.tenancy.scoped_admin import ScopedAdmin, SiteFilter, is_superuser, staff_of
+from apps.tenancy.scoped_admin import (
+    ScopedAdmin,
+    SiteFilter,
+    access_to_admin,
+    is_superuser,
+    staff_of,
+)
 
 
 class TicketForm(forms.ModelForm[Ticket]):
@@ -78,7 +84,9 @@ class NoteInline(admin.TabularInline[TicketNote, Ticket]):
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TicketNote]:
-        return super().get_queryset(request).select_related("author")
+        notes = super().get_queryset(request).select_related("author")
+        access = None if is_superuser(request) else access_to_admin(request)
+        return notes if access is None else notes.filter(access.within(tenant="ticket__tenant_id"))
 
 
 @admin.register(Ticket)

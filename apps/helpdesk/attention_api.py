@@ -13,6 +13,7 @@ from apps.helpdesk.api import answer, checked, require
 from apps.helpdesk.conflicts import problems
 from apps.helpdesk.etag import expected_version
 from apps.helpdesk.models import TicketNote
+from apps.helpdesk.notes import notes_on
 from apps.helpdesk.rows import FullTicketRow, utc
 from apps.tenancy.http.bodies import Known
 from apps.tenancy.http.openapi import ETAG, IF_MATCH, page_of
@@ -75,8 +76,7 @@ class CommentsView(ScopedView):
         require(self.access, ticket_id)
         query(PageQuery, request)
         pages = NewestFirst()
-        notes = TicketNote.objects.filter(ticket_id=ticket_id).select_related("author")
-        page = pages.paginate_queryset(notes, request, view=self)
+        page = pages.paginate_queryset(notes_on(ticket_id, self.access), request, view=self)
         return pages.get_paginated_response([comment_row(note) for note in page or []])
 
     @extend_schema(request=NewComment, parameters=[IF_MATCH], responses={201: CommentRow})

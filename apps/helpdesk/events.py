@@ -104,6 +104,19 @@ def ticket_triggers() -> Iterable[PlainTrigger]:
     ]
 
 
+def note_site_trigger() -> PlainTrigger:
+    """Note at which site a ticket was when somebody wrote on it."""
+    return PlainTrigger(
+        name="note_site",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Insert,
+        func="""
+            NEW.site_id := (SELECT t.site_id FROM helpdesk_ticket t WHERE t.id = NEW.ticket_id);
+            RETURN NEW;
+        """,
+    )
+
+
 def comment_trigger() -> PlainTrigger:
     """Capture a comment; a note that goes with a change of status is told by that change."""
     comment = capture_insert(

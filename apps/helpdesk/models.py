@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 
 import apps.helpdesk.incidents.models  # noqa: F401  (its tables are this app's)
 from apps.helpdesk.acknowledgement_events import acknowledgement_triggers, ticket_side_triggers
-from apps.helpdesk.events import comment_trigger, ticket_triggers
+from apps.helpdesk.events import comment_trigger, note_site_trigger, ticket_triggers
 from apps.helpdesk.status import Priority, Status
 from apps.helpdesk.versioning import Versioned, version_trigger
 from apps.tenancy.models import Site, Tenant
@@ -79,6 +79,17 @@ class TicketNote(Captured):
     """What somebody wrote on a ticket: with a change of its status, or as a comment by itself."""
 
     ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="notes")
+    # Where the ticket was then, set by the database: who does not see that site does not see what
+    # was written there, as with events. The site may have gone since.
+    site = models.ForeignKey(
+        Site,
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+        null=True,
+        editable=False,
+        db_index=False,
+        db_constraint=False,
+    )
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
     status = models.CharField(
         max_length=16,
@@ -92,7 +103,7 @@ class TicketNote(Captured):
     written_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
-        triggers = [comment_trigger()]
+        triggers = [note_site_trigger(), comment_trigger()]
 
     def __str__(self) -> str:
         return f"{self.status or 'comment'}: {self.text}"[:80]

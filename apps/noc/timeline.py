@@ -13,6 +13,7 @@ from typing import Any
 
 from apps.helpdesk.conflicts import BESIDE_THE_ROW, SLACK
 from apps.helpdesk.models import TicketNote
+from apps.helpdesk.notes import notes_on
 from apps.helpdesk.rows import utc
 from apps.noc.feed.wire import MOVED, Event, event_of
 from apps.tenancy.access import Access
@@ -77,8 +78,8 @@ def page(
             stream, subject, since=since, before=rows[-1].seq, limit=LOOK_BACK,
             without=BESIDE_THE_ROW,
         )  # fmt: skip
-    found = TicketNote.objects.filter(ticket_id=ticket["id"], pk__lt=place.note)
-    notes = list(found.select_related("author").order_by("-pk")[:limit])
+    found = notes_on(ticket["id"], access).filter(pk__lt=place.note)
+    notes = list(found.order_by("-pk")[:limit])
 
     told = _told(access, rows, older)
     entries: list[dict[str, Any]] = []

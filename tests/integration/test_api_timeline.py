@@ -147,6 +147,25 @@ class TestScope:
         assert "Far a" not in str(found)
         assert len(timeline(ticket)["entries"]) == 6
 
+    def test_hides_what_was_written_at_another_site(self, world, ticket, timeline, api):
+        path = f"/api/v1/tickets/{ticket.pk}/comments/"
+        actions.comment(ticket_id=ticket.pk, text="here before")
+        actions.move_ticket(ticket_id=ticket.pk, site=world.a.far)
+        actions.comment(ticket_id=ticket.pk, text="secret of the far site")
+        actions.change_status(ticket_id=ticket.pk, to="ON_HOLD", note="a reason of the far site")
+        actions.move_ticket(ticket_id=ticket.pk, site=world.a.near)
+        actions.comment(ticket_id=ticket.pk, text="here again")
+
+        def told(entries):
+            return [each["text"] for each in entries if "text" in each]
+
+        seen = timeline(ticket, who=world.a.site_operator)["entries"]
+        read = api(world.a.site_operator).get(path).json()["results"]
+
+        assert told(seen) == told(read) == ["here again", "here before"]
+        assert len(told(timeline(ticket)["entries"])) == 4
+        assert len(api(world.a.operator).get(path).json()["results"]) == 4
+
     def test_finds_no_ticket_of_another_tenant(self, world, ticket, api):
         path = f"/api/v1/tickets/{ticket.pk}/timeline/"
 

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from apps.helpdesk.actions import acknowledge, create_ticket
+from apps.helpdesk.actions import acknowledge, create_ticket, move_ticket
 from apps.helpdesk.models import Ticket, TicketNote
 from apps.noc.management.commands.seed_demo import staff_permissions
 from apps.noc.models import Anomaly, Finding
@@ -306,6 +306,19 @@ class TestPages:
 
         with django_assert_max_num_queries(14):
             assert root.get(f"{TICKETS}{ticket.pk}/change/").status_code == 200
+
+    def test_of_notes_hide_those_of_another_site(self, world, root, staff, ticket):
+        membership = Membership.objects.get(user=world.a.admin)
+        membership.all_sites = False
+        membership.save()
+        membership.sites.set([world.a.near])
+        move_ticket(ticket_id=ticket.pk, site=world.a.far)
+        TicketNote.objects.create(ticket=ticket, text="secret of the far site")
+        move_ticket(ticket_id=ticket.pk, site=world.a.near)
+        page = f"{TICKETS}{ticket.pk}/change/"
+
+        assert "secret of the far site" in root.get(page).content.decode()
+        assert "secret of the far site" not in staff.get(page).content.decode()
 
     @pytest.mark.parametrize(
         "path",
