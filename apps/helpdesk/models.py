@@ -60,6 +60,8 @@ class Ticket(Versioned, Captured):
             models.Index(fields=["tenant", "id"], name="ticket_by_tenant"),
             # the list of one site, and the check when a site is deleted
             models.Index(fields=["site", "id"], name="ticket_by_site"),
+            # what changed lately, of a tenant
+            models.Index(fields=["tenant", "updated_at"], name="ticket_by_change"),
         ]
         triggers = [
             version_trigger(),

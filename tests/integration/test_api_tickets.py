@@ -1,6 +1,11 @@
 """Tickets over HTTP: what they look like, and how versions and transitions answer."""
 
+from datetime import timedelta
+
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils.timezone import now
 
 from apps.helpdesk.actions import create_ticket, edit_ticket
 from apps.helpdesk.models import Ticket
@@ -115,6 +120,30 @@ class TestList:
         assert ids(f"?updated_since={far.updated_at:%Y-%m-%dT%H:%M:%S.%fZ}") == [far.pk]
         assert ids("?updated_since=2099-01-01T00:00:00Z") == []
         assert operator.get(TICKETS + "?updated_since=yesterday").status_code == 400
+
+    def test_finds_what_changed_lately_without_a_look_at_all(self, world, operator):
+        """Of many tickets of one tenant that have rested for long."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO helpdesk_ticket (tenant_id, site_id, ticket_no, updated_at)"
+                " SELECT %s, %s, 'X#' || n, now() - interval '1 day'"
+                "   FROM generate_series(1, 5000) n",
+                [world.a.tenant.pk, world.a.near.pk],
+            )
+            cursor.execute("ANALYZE helpdesk_ticket")
+        create_ticket(site=world.a.near, description="x")
+
+        with CaptureQueriesContext(connection) as asked:
+            found = operator.get(f"{TICKETS}?updated_since={now() - timedelta(minutes=1):%FT%TZ}")
+        [statement] = [
+            query["sql"] for query in asked.captured_queries if '"updated_at" >=' in query["sql"]
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute("EXPLAIN " + statement)
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+
+        assert len(found.json()["results"]) == 1
+        assert "ticket_by_change" in plan
 
     def test_asks_the_database_as_often_for_one_as_for_many(
         self, world, operator, django_assert_max_num_queries
