@@ -1,19 +1,38 @@
 """The page for those who do not see it as others do: axe, and what is said to screen readers."""
 
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.board import HOSTILE, LIVE_MS, PHONE, Api, Seed, admin_of, live, row, user_of
+from tests.e2e.board import (
+    HOSTILE,
+    LIVE_MS,
+    PHONE,
+    Api,
+    Seed,
+    admin_of,
+    change_all,
+    live,
+    row,
+    user_of,
+)
 from tests.e2e.running import Running
 
 Open = Callable[..., Page]
 AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
 SCHEMES = ["light", "dark"]
+EVERY_MS, TIMER_MS = 10_000, 50  # as digest.js has it; what its timer may be early
+RECORD_TEXTS = """
+window.said = [];
+new MutationObserver(() => window.said.push(performance.now()))
+  .observe(document.getElementById("digest"), { childList: true });
+"""
 
 
 def violations(page: Page) -> list[tuple[Any, ...]]:
@@ -139,3 +158,19 @@ class TestLiveRegion:
 
         expect(shown).to_contain_text("1 new ticket", timeout=LIVE_MS)
         expect(page.locator("#digest-urgent")).to_be_empty()
+
+    def test_lets_ten_seconds_pass_between_two_texts(
+        self, acme: Seed, api: Api, sign_in: Open, stack: Running, word: str
+    ) -> None:
+        api.create(acme["sites"][0], word)
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+        page.evaluate(RECORD_TEXTS)
+        statuses, end = cycle(["IN_PROGRESS", "RESOLVED"]), monotonic() + 60
+
+        while len(page.evaluate("window.said")) < 2:
+            assert monotonic() < end
+            change_all(stack, word, "status = %s", next(statuses))
+            page.wait_for_timeout(200)  # the pace of the changes
+
+        first, second = page.evaluate("window.said")[:2]
+        assert second - first >= EVERY_MS - TIMER_MS
