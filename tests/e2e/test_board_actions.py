@@ -210,6 +210,37 @@ class TestConflict:
         done(page, "given a note")
 
 
+class TestOnesOwnWrites:
+    def test_wait_for_each_other_and_are_no_conflict(
+        self, acme: Seed, api: Api, sign_in: Open, operator: Seed, word: str
+    ) -> None:
+        ticket = api.create(acme["sites"][0], word)
+        page = live(sign_in(operator, path=f"/?q={word}"))
+        asked: list[Route] = []
+
+        def hold_the_first(route: Route) -> None:
+            asked.append(route)
+            if len(asked) > 1:
+                route.continue_()
+
+        page.route("**/tickets/bulk/", hold_the_first)
+        page.keyboard.press("j")
+        page.keyboard.press("s")
+        expect(sheet(page).locator("[data-member]").first).to_contain_text("me")
+        page.keyboard.press("Enter")
+
+        page.keyboard.press("a")
+
+        expect(row(page, ticket).locator(".ack")).to_be_visible()  # before any answer
+        assert [route.request.post_data_json["action"] for route in asked] == ["assign"]
+        asked[0].continue_()
+        done(page, f"{ticket['ticket_no']} acknowledged")
+        expect(refusal(page, ticket)).to_have_count(0)
+        now = api.get(f"tickets/{ticket['id']}/", include="acknowledgement")
+        me = api.get("auth/me/")["user"]["name"]
+        assert (now["assigned_to"], now["acknowledged_by"]) == (me, me)
+
+
 class TestManyTickets:
     def test_are_acknowledged_together_and_resolved_with_one_note(
         self, acme: Seed, api: Api, sign_in: Open, operator: Seed, word: str

@@ -79,6 +79,139 @@ describe("an action", () => {
   });
 });
 
+/** A server that answers when it is told to, each version after the one that it has, which others may raise. */
+function slow() {
+  const versions = new Map();
+  const waiting = [];
+  const serve = (body) => new Promise((resolve, reject) => waiting.push({ answer: () => resolve(judged(body)), fail: reject }));
+  const judged = ({ action, tickets }) => ({
+    results: tickets.map(({ id, version }) => {
+      const present = versions.get(id) ?? 1;
+      const ticket = (change) => row({ id, ticket_no: `A#${id}`, version: versions.get(id) ?? 1, ...change });
+      if (version !== undefined && version !== present) return { id, status: 412, problem: { detail: "No.", changed_by: "Bo", changed_at: null, ticket: ticket() } };
+      if (!["acknowledge", "unacknowledge", "comment"].includes(action)) versions.set(id, present + 1);
+      return { id, status: 200, ticket: ticket() };
+    }),
+  });
+  const settled = () => new Promise(setImmediate);
+  return {
+    serve,
+    waiting,
+    settled,
+    others: (id) => versions.set(id, (versions.get(id) ?? 1) + 1),
+    async answer() {
+      waiting.shift().answer();
+      await settled();
+    },
+    async fail(error) {
+      waiting.shift().fail(error);
+      await settled();
+    },
+  };
+}
+
+describe("an action on a ticket that is being written to", () => {
+  const sent = (asked) => asked.map(({ body }) => [body.action, ...body.tickets.map(({ id, version }) => `${id}@${version}`)]);
+
+  it("is shown at once, waits for the answer, and is asked with the version that the first one made", async () => {
+    const server = slow();
+    const { actions, asked, shown } = acting(server.serve);
+
+    void actions.setPriority([1, 2], "CRITICAL");
+    void actions.setStatus([1, 2], "IN_PROGRESS");
+    void actions.assignTo([2], { id: 9, name: "Bo", username: "bo" });
+
+    assert.deepEqual([shown(1).status, shown(1).priority, shown(2).assigned_to], ["IN_PROGRESS", "CRITICAL", "Bo"]);
+    await server.settled();
+    assert.equal(asked.length, 1);
+    for (let n = 0; n < 3; n += 1) await server.answer();
+    assert.deepEqual(sent(asked), [["priority", "1@1", "2@1"], ["status", "1@2", "2@2"], ["assign", "2@3"]]);
+    assert.equal(actions.refusals.size, 0);
+  });
+
+  it("keeps none of other tickets waiting", async () => {
+    const server = slow();
+    const { actions, asked } = acting(server.serve);
+
+    void actions.setPriority([1], "CRITICAL");
+    void actions.acknowledge([2]);
+
+    assert.deepEqual(sent(asked), [["priority", "1@1"], ["acknowledge", "2@1"]]);
+  });
+
+  it("that was decided before one's own write was answered is no conflict", async () => {
+    const server = slow();
+    const { actions, asked } = acting(server.serve);
+    const versions = actions.versions([1]); // a sheet is open
+    void actions.setPriority([1], "CRITICAL");
+    await server.answer();
+
+    void actions.perform({ action: "status", status: "RESOLVED", note: "" }, [1], versions);
+    await server.answer();
+
+    assert.deepEqual(sent(asked), [["priority", "1@1"], ["status", "1@2"]]);
+    assert.equal(actions.refusals.size, 0);
+  });
+
+  it("is a conflict when another one's change comes between", async () => {
+    for (const between of ["before", "after", "acknowledge"]) {
+      const server = slow();
+      const { actions } = acting(server.serve);
+      if (between === "before") server.others(1);
+      void (between === "acknowledge" ? actions.acknowledge([1]) : actions.setPriority([1], "CRITICAL"));
+      void actions.setStatus([1], "RESOLVED", "replaced the fan");
+      await server.answer();
+      if (between !== "before") server.others(1);
+
+      await server.answer();
+
+      assert.equal(actions.refusals.get(1)?.deed.note, "replaced the fan", between);
+    }
+  });
+
+  it("is a conflict when the answer to one's own write has another one's change in it", async () => {
+    for (const [action, version] of [["priority", 3], ["acknowledge", 2]]) {
+      const answers = [all({ version }), stale];
+      const { actions, asked } = acting((body) => answers.shift()(body));
+      const versions = actions.versions([1]);
+      await actions.perform(action === "priority" ? { action, priority: "LOW" } : { action }, [1], versions);
+
+      await actions.perform({ action: "status", status: "RESOLVED", note: "" }, [1], versions);
+
+      assert.deepEqual(asked[1].body.tickets, [{ id: 1, version: version - 1 }]);
+      assert.ok(actions.refusals.has(1));
+    }
+  });
+
+  it("is asked for when the first one failed", async () => {
+    const server = slow();
+    const { actions, asked, shown } = acting(server.serve);
+    void actions.setPriority([1], "CRITICAL");
+    void actions.acknowledge([1]);
+
+    await server.fail(new HttpProblem({ status: 503, detail: "Wrong." }));
+    await server.answer();
+
+    assert.deepEqual(sent(asked), [["priority", "1@1"], ["acknowledge", "1@1"]]);
+    assert.equal(shown(1).priority, "HIGH");
+  });
+
+  it("that is tried again is another request when it is asked with another version", async () => {
+    const server = slow();
+    const { actions, asked, toasts } = acting(server.serve);
+    void actions.acknowledge([1]);
+    await server.fail(new HttpProblem({ status: 503, detail: "Wrong." }));
+    void actions.setPriority([1], "CRITICAL");
+    await server.answer();
+
+    toasts[0].action.run();
+    await server.answer();
+
+    assert.deepEqual(sent(asked), [["acknowledge", "1@1"], ["priority", "1@1"], ["acknowledge", "1@2"]]);
+    assert.notEqual(asked[2].key, asked[0].key);
+  });
+});
+
 describe("a refused action", () => {
   it("on a ticket that was closed while it was decided is judged by the server, so that its note is kept", async () => {
     const closed = row({ version: 2, status: "CLOSED" });

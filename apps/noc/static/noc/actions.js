@@ -2,8 +2,9 @@
 // seen, and put right by its answer. What it refuses is kept beside the ticket with what was typed, until it is
 // done anyway or left.
 
-import { applies, body, needsVersion, outcome, past, typed, wish } from "./deeds.js";
+import { applies, body, needsVersion, outcome, past, raisesVersion, typed, wish } from "./deeds.js";
 import { HttpProblem } from "./http.js";
+import { OwnWrites } from "./own-writes.js";
 import { levelWord, statusWord } from "./words.js";
 
 /** @typedef {import("./store.js").Store} Store */
@@ -39,6 +40,7 @@ export class Actions extends EventTarget {
   #toast;
   #name;
   #now;
+  #own = new OwnWrites();
 
   /**
    * @param {object} around
@@ -96,7 +98,8 @@ export class Actions extends EventTarget {
   }
 
   /**
-   * Do it. What it would not change is left out, and told; what has changed since it was decided, the server judges.
+   * Do it, after what is under way for these tickets. What it would not change is left out, and told; what others have
+   * changed since it was decided, the server judges.
    * @param {Deed} deed
    * @param {readonly number[]} ids
    * @param {ReadonlyMap<number, number>} [versions]
@@ -105,7 +108,7 @@ export class Actions extends EventTarget {
   async perform(deed, ids, versions = this.versions(ids), key) {
     const concerned = ids.filter((id) => {
       const item = this.#store.items.get(id);
-      return !item || item.ticket.version !== versions.get(id) || applies(deed, item.shown);
+      return !item || item.ticket.version !== this.#afterOwn(versions, [id]).get(id) || applies(deed, item.shown);
     });
     if (!concerned.length) {
       if (ids.length) this.#toast(`Nothing to do: ${this.#named(ids)} cannot be ${past(deed)}.`);
@@ -119,27 +122,51 @@ export class Actions extends EventTarget {
       const item = this.#store.items.get(id);
       return [id, item && applies(deed, item.shown) ? this.#store.overlay(id, outcome(deed, item.shown, { name, now })) : () => {}];
     }));
+    const turn = this.#own.turn(concerned);
+    try {
+      if (turn.wait) await turn.wait;
+      const sent = this.#afterOwn(versions, concerned);
+      // The key stands for what was sent with it, to the last version.
+      const same = concerned.length === ids.length && concerned.every((id) => sent.get(id) === versions.get(id));
+      const { done, refused } = await this.#send(deed, concerned, sent, settle, same ? key : undefined);
+      this.#tell(deed, done, refused, ids.length - concerned.length);
+    } finally {
+      turn.end();
+    }
+  }
+
+  /**
+   * Ask the server, and put the tickets right by what it answers.
+   * @param {Deed} deed
+   * @param {readonly number[]} ids
+   * @param {ReadonlyMap<number, number>} versions
+   * @param {Map<number, (row: object | null) => void>} settle  end what is shown in advance, by ticket
+   * @param {string | undefined} key
+   */
+  async #send(deed, ids, versions, settle, key) {
     /** @type {number[]} */
     const done = [];
     /** @type {Result[]} */
     const refused = [];
-    for (let from = 0; from < concerned.length; from += AT_ONCE) {
-      const part = concerned.slice(from, from + AT_ONCE);
+    for (let from = 0; from < ids.length; from += AT_ONCE) {
+      const part = ids.slice(from, from + AT_ONCE);
       const tickets = part.map((id) => ({ id, ...(needsVersion(deed) && versions.has(id) && { version: versions.get(id) }) }));
-      const thisKey = (concerned.length <= AT_ONCE && key) || crypto.randomUUID();
+      const thisKey = (ids.length <= AT_ONCE && key) || crypto.randomUUID();
       try {
         const { results } = /** @type {{results: Result[]}} */ (await this.#http.write("POST", "tickets/bulk/", { ...body(deed), tickets }, thisKey));
         for (const result of results) {
           settle.get(result.id)?.(result.ticket ?? result.problem?.ticket ?? null);
           settle.delete(result.id);
-          if (result.status === 200) done.push(result.id);
-          else {
+          if (result.status === 200) {
+            done.push(result.id);
+            this.#wrote(deed, result, versions);
+          } else {
             refused.push(result);
             this.#refuse(deed, result);
           }
         }
       } catch (error) {
-        const left = concerned.slice(from);
+        const left = ids.slice(from);
         for (const end of settle.values()) end(null);
         settle.clear();
         this.#failed(deed, left, versions, left.length <= AT_ONCE ? thisKey : undefined, error);
@@ -147,7 +174,32 @@ export class Actions extends EventTarget {
       }
     }
     for (const end of settle.values()) end(null); // the server did not speak of it
-    this.#tell(deed, done, refused, ids.length - concerned.length);
+    return { done, refused };
+  }
+
+  /**
+   * The versions that were seen, as they are after our own writes since.
+   * @param {ReadonlyMap<number, number>} versions
+   * @param {readonly number[]} ids
+   * @returns {Map<number, number>}
+   */
+  #afterOwn(versions, ids) {
+    return new Map(ids.flatMap((id) => {
+      const version = versions.get(id);
+      return version === undefined ? [] : [/** @type {[number, number]} */ ([id, this.#own.after(id, version)])];
+    }));
+  }
+
+  /**
+   * @param {Deed} deed
+   * @param {Result} result
+   * @param {ReadonlyMap<number, number>} versions  that were sent
+   */
+  #wrote(deed, { id, ticket }, versions) {
+    const from = versions.get(id);
+    if (from === undefined || !ticket || !raisesVersion(deed)) return;
+    const to = Math.min(ticket.version, from + 1); // the row is read after the write: what is more is of others
+    if (to > from) this.#own.made(id, from, to);
   }
 
   /** Do what was refused, now that the operator has seen what the ticket is. @param {readonly number[]} ids */

@@ -53,6 +53,9 @@ export function applies(deed, ticket) {
 /** A note is right whatever has become of the ticket; all else was decided on what was seen. @param {Deed} deed */
 export const needsVersion = (deed) => deed.action !== "comment";
 
+/** Whether it makes the next version of the ticket: what lies beside the row makes none. @param {Deed} deed */
+export const raisesVersion = (deed) => deed.action === "status" || deed.action === "assign" || deed.action === "priority";
+
 /**
  * What the ticket will look like.
  * @param {Deed} deed
