@@ -170,6 +170,50 @@ class TestActions:
             status = api.get(f"tickets/{ticket['id']}/")["status"]
             assert (status == "RESOLVED") is (str(ticket["id"]) in ids)
 
+    def test_do_nothing_to_a_ticket_that_is_not_shown(
+        self, page: Page, api: Api, tickets: list[Seed]
+    ) -> None:
+        writes: list[str] = []
+        page.on("request", lambda request: request.method == "POST" and writes.append(request.url))
+        page.keyboard.press("j")
+        ticket = cursor(page)
+        everything = page.url
+
+        def press_all() -> None:
+            for key in "axorsn":
+                page.keyboard.press(key)
+                expect(page.locator("#sheet, #panel").filter(visible=True)).to_have_count(0)
+            page.evaluate("new Promise(requestAnimationFrame)")
+            assert "marked" not in page.locator("#bulk").inner_text()
+
+        page.get_by_role("link", name="Charts").click()
+        press_all()
+        page.get_by_role("link", name="Findings").click()
+        press_all()
+        page.get_by_role("link", name="Tickets").click()
+        page.get_by_role("searchbox", name="Find tickets").fill(f"{tickets[0]['description']}none")
+        expect(page.locator("#empty")).to_be_visible()
+        page.evaluate("document.activeElement.blur()")
+        press_all()
+
+        assert not [url for url in writes if "tickets" in url]
+        page.goto(everything)
+        expect(live(page).locator(f"#rows tr[data-ticket='{ticket}']")).to_have_attribute(
+            "data-unacknowledged", ""
+        )
+        assert not api.get(f"tickets/{ticket}/", include="acknowledgement")["acknowledged_at"]
+
+    def test_act_again_when_the_ticket_is_shown_again(self, page: Page) -> None:
+        page.keyboard.press("j")
+        ticket = cursor(page)
+        page.get_by_role("link", name="Charts").click()
+        expect(page.locator("#charts-view")).to_be_visible()
+        page.get_by_role("link", name="Tickets").click()
+
+        page.keyboard.press("a")
+
+        expect(page.locator(f"tr[data-ticket='{ticket}'] .ack")).to_be_visible()
+
     def test_assign_and_note_ask_for_what_they_need(self, page: Page, api: Api) -> None:
         me = api.get("auth/me/")["user"]["name"]
         page.keyboard.press("j")

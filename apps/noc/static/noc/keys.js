@@ -17,21 +17,46 @@ export function bindings(page, help) {
   const { selection } = page;
   /** @param {"assign" | "resolve" | "note"} what */
   const ask = (what) => () => {
+    const targets = targetsOf(page);
     const row = document.querySelector(`tr[data-ticket="${selection.cursor}"] [data-open]`);
-    if (page.mayWrite && selection.targets.length) page.actions?.[what](selection.targets, row);
+    if (page.mayWrite && targets.length) page.actions?.[what](targets, row);
+  };
+  /** @param {(id: number) => void} run */
+  const atCursor = (run) => () => {
+    const id = shownCursor(page);
+    if (id !== null) run(id);
   };
   return [
     { keys: ["j"], does: "Next ticket", run: () => step(page, 1) },
     { keys: ["k"], does: "Previous ticket", run: () => step(page, -1) },
-    { keys: ["o", "Enter"], does: "Open the ticket", run: () => selection.cursor !== null && page.open(selection.cursor) },
-    { keys: ["x"], does: "Mark or unmark the ticket", run: () => page.mayWrite && selection.cursor !== null && selection.toggle(selection.cursor) },
-    { keys: ["a"], does: "Acknowledge", run: () => page.mayWrite && selection.targets.length && page.actions?.acknowledge(selection.targets) },
+    { keys: ["o", "Enter"], does: "Open the ticket", run: atCursor((id) => page.open(id)) },
+    { keys: ["x"], does: "Mark or unmark the ticket", run: atCursor((id) => page.mayWrite && selection.toggle(id)) },
+    { keys: ["a"], does: "Acknowledge", run: () => page.mayWrite && page.actions?.acknowledge(targetsOf(page)) },
     { keys: ["s"], does: "Assign", run: ask("assign") },
     { keys: ["r"], does: "Resolve", run: ask("resolve") },
     { keys: ["n"], does: "Add a note", run: ask("note") },
     { keys: ["/"], does: "Find", run: () => part("find").focus() },
     { keys: ["?"], does: "Show these keys", run: help },
   ];
+}
+
+/** Whether the rows of tickets are what is shown. @param {PageState} page */
+const isList = ({ view, filter }) => view === "list" && filter.kind === "ticket";
+
+/**
+ * The ticket at the cursor if its row is shown. The cursor stays where it is through another filter or view, so that it
+ * is there again afterwards; but a key does nothing to what is not seen.
+ * @param {PageState} page
+ */
+function shownCursor(page) {
+  const { list, selection: { cursor } } = page;
+  return cursor !== null && isList(page) && list?.shownIds.includes(cursor) ? cursor : null;
+}
+
+/** What a key is for: the marked tickets, which are counted above every view, else the one at the cursor. @param {PageState} page */
+function targetsOf(page) {
+  const id = shownCursor(page);
+  return page.selection.size ? page.selection.targets : id === null ? [] : [id];
 }
 
 /**
@@ -67,8 +92,9 @@ export const isTyping = (target) => target.matches("textarea, select, [contented
  * @param {PageState} page
  * @param {1 | -1} by
  */
-function step({ list, selection, filter, view }, by) {
-  if (list === null || view !== "list" || filter.kind !== "ticket") return;
+function step(page, by) {
+  const { list, selection } = page;
+  if (list === null || !isList(page)) return;
   const ids = list.shownIds;
   const at = selection.cursor === null ? -1 : ids.indexOf(selection.cursor);
   const next = at < 0 ? ids[by > 0 ? 0 : ids.length - 1] : (ids[at + by] ?? list.beyond(by));
