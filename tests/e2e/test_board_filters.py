@@ -12,6 +12,7 @@ from tests.e2e.board import (
     Api,
     Seed,
     admin_of,
+    change_all,
     live,
     new_word,
     row,
@@ -321,3 +322,17 @@ class TestClock:
         shoot(page, "utc")
         page.reload()
         expect(live(page).locator("#time")).to_contain_text("UTC")
+
+
+class TestActivity:
+    def test_tells_when_it_happened_and_not_when_it_came(
+        self, acme: Seed, api: Api, sign_in: Open, stack: Running, word: str
+    ) -> None:
+        ticket = api.create(acme["sites"][0], word)
+        page = live(sign_in(user_of(acme), path=f"/?q={word}", timezone_id="UTC"))
+
+        change_all(stack, word, "priority = 'LOW', updated_at = '2026-01-02T03:04:05Z'")
+
+        told = page.locator("#activity li").filter(has_text=f"{ticket['ticket_no']} edited")
+        expect(told.locator("time")).to_have_text("03:04:05", timeout=LIVE_MS)
+        expect(told.locator("time")).to_have_attribute("datetime", "2026-01-02T03:04:05.000Z")

@@ -2,6 +2,7 @@
 
 import { html, nothing, render } from "lit/html.js";
 import { repeat } from "lit/directives/repeat.js";
+import { happenedAt } from "./event-time.js";
 import { levelMark, statusMark } from "./marks.js";
 import { part } from "./page.js";
 import { soon } from "./soon.js";
@@ -24,7 +25,7 @@ export function startActivity(page) {
     render(
       html`${entries.length ? nothing : html`<p class="muted">Changes appear here as they happen.</p>`}
         <ol id="activity">
-          ${repeat(entries, ({ frame }) => frame.seq, ({ frame, at }) => html`<li data-seq=${frame.seq}><time class="muted" title=${page.times.full(at)}>${page.times.clock(at)}</time><span class="what">${what(frame)}</span></li>`)}
+          ${repeat(entries, ({ frame }) => frame.seq, ({ frame, at }) => html`<li data-seq=${frame.seq}><time class="muted" datetime=${new Date(at).toISOString()} title=${page.times.full(at)}>${page.times.clock(at)}</time><span class="what">${what(frame)}</span></li>`)}
         </ol>`,
       part("activity-pane"),
     );
@@ -32,7 +33,7 @@ export function startActivity(page) {
 
   page.feed.addEventListener("event", (/** @type {CustomEvent<import("./noc-feed.js").EventDetail>} */ { detail: { frame } }) => {
     if (!concerns(page, frame)) return;
-    entries = [{ frame, at: Date.now() }, ...entries.slice(0, KEPT - 1)];
+    entries = [{ frame, at: happenedAt(frame) ?? Date.now() }, ...entries.slice(0, KEPT - 1)];
     drawSoon();
   });
   page.addEventListener("filter", () => {
