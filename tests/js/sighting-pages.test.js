@@ -52,6 +52,36 @@ describe("the rows of findings", () => {
     assert.equal(pages.waiting, 1);
   });
 
+  it("that wait are only counted when more of them came than can be shown, and then the server is asked", () => {
+    const pages = started();
+    for (let id = 1001; id <= 1300; id += 1) pages.take(sighting(id), true);
+    assert.ok(!pages.behind);
+    pages.take(sighting(1300), true); // it is known
+    assert.equal(pages.waiting, 300);
+
+    for (let id = 1301; id <= 9000; id += 1) pages.take(sighting(id), true);
+    pages.take(sighting(9001), false); // between it and the rows are those that were not kept
+
+    assert.equal(pages.waiting, 8001);
+    assert.ok(pages.behind);
+    pages.letIn();
+    assert.equal(pages.waiting, 8001);
+    assert.equal(ids(pages)[0], 1000);
+    pages.restart(from(9001));
+    assert.deepEqual([pages.waiting, pages.behind, ids(pages)[0]], [0, false, 9001]);
+    pages.take(sighting(9002), false);
+    assert.equal(ids(pages)[0], 9002);
+  });
+
+  it("are let in up to what can be shown", () => {
+    const pages = started();
+    for (let id = 1001; id <= 1300; id += 1) pages.take(sighting(id), true);
+
+    pages.letIn();
+
+    assert.deepEqual([ids(pages)[0], ids(pages).at(-1), pages.waiting], [1300, 1001, 0]);
+  });
+
   it("are spent when more came live than are on a page", () => {
     const pages = started();
     for (let id = 1001; id <= 1000 + PAGE; id += 1) pages.take(sighting(id), false);

@@ -6,27 +6,30 @@
 
 export const PAGE = 50;
 const KEPT = 5; // pages; with as many live rows as fill one more that is 300 rows
+const MOST = (KEPT + 1) * PAGE;
 
 export class SightingPages {
   /** @type {readonly Sighting[]} */
   #live = [];
   /** @type {readonly ServerPage[]} */
   #pages = [];
-  /** @type {readonly Sighting[]} */
+  /** The oldest first; none when more wait than can be shown. @type {Sighting[]} */
   #waiting = [];
   /** Of all that is here, waiting ones among them. @type {Set<number>} */
   #ids = new Set();
+  /** How many rows wait for a place. */
+  waiting = 0;
   /** Whether newer rows were let go of to make room for older ones. */
   past = false;
 
   /** @returns {readonly Sighting[]} */
   get rows() {
-    return [this.#live, ...this.#pages.map(({ results }) => results)].flat().slice(0, (KEPT + 1) * PAGE);
+    return [this.#live, ...this.#pages.map(({ results }) => results)].flat().slice(0, MOST);
   }
 
-  /** How many rows wait for a place. */
-  get waiting() {
-    return this.#waiting.length;
+  /** Whether more wait than can be shown: they are only counted, and let in by beginning anew. */
+  get behind() {
+    return this.waiting > MOST;
   }
 
   /** Where older ones are. @returns {string | null} */
@@ -36,7 +39,9 @@ export class SightingPages {
 
   /** Begin anew with the newest. @param {ServerPage} page */
   restart(page) {
-    this.#live = this.#waiting = [];
+    this.#live = [];
+    this.#waiting = [];
+    this.waiting = 0;
     this.#pages = [page];
     this.#ids = new Set(page.results.map(({ id }) => id));
     this.past = false;
@@ -60,16 +65,31 @@ export class SightingPages {
    */
   take(sighting, held) {
     if (this.#ids.has(sighting.id)) return;
-    this.#ids.add(sighting.id);
-    if (held || this.past) this.#waiting = [sighting, ...this.#waiting];
-    else this.#live = [sighting, ...this.#live];
+    if (held || this.past || this.behind) this.#wait(sighting);
+    else {
+      this.#ids.add(sighting.id);
+      this.#live = [sighting, ...this.#live].slice(0, MOST);
+    }
+  }
+
+  /** @param {Sighting} sighting */
+  #wait(sighting) {
+    this.waiting += 1;
+    if (this.waiting <= MOST) {
+      this.#ids.add(sighting.id);
+      this.#waiting.push(sighting);
+    } else if (this.#waiting.length) {
+      for (const { id } of this.#waiting) this.#ids.delete(id);
+      this.#waiting = [];
+    }
   }
 
   /** Let in what waits. */
   letIn() {
-    if (this.past) return; // there is no place for it; begin anew
-    this.#live = [...this.#waiting, ...this.#live];
+    if (this.past || this.behind) return; // there is no place for it, or it is not here; begin anew
+    this.#live = [...this.#waiting.reverse(), ...this.#live].slice(0, MOST);
     this.#waiting = [];
+    this.waiting = 0;
   }
 
   /** Whether it is time to begin anew: more came live than are on a page. */

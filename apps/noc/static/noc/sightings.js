@@ -102,9 +102,15 @@ export function startSightings(page) {
 
   function letIn() {
     scrollTo({ top: 0 });
-    if (pages.past) void restart();
+    if (pages.past || pages.behind) void restart();
     else pages.letIn();
     draw();
+  }
+
+  /** Nobody is at it any more. Who loaded older pages keeps them. */
+  function release() {
+    if (pages.behind && !pages.past) restartSoon();
+    else pages.letIn();
   }
 
   /** @param {boolean} inside */
@@ -114,7 +120,7 @@ export function startSightings(page) {
     else
       releaseTimer = setTimeout(() => {
         hovered = false;
-        if (!isHeld()) pages.letIn();
+        if (!isHeld()) release();
         draw();
       }, RELEASE_MS);
   }
