@@ -319,6 +319,26 @@ class TestManyTickets:
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+class TestRights:
+    def test_are_asked_for_again_when_nobody_answered(
+        self, acme: Seed, api: Api, sign_in: Open, operator: Seed, word: str
+    ) -> None:
+        ticket = api.create(acme["sites"][0], word)
+        page = live(sign_in(operator, path=f"/?q={word}"))
+        asked: list[str] = []
+
+        def fail(route: Route) -> None:
+            asked.append(route.request.url)
+            route.fulfill(status=503)
+
+        page.route("**/auth/me/", fail, times=1)
+
+        page.reload()
+
+        expect(row(live(page), ticket).locator("[data-acknowledge]")).to_be_visible()
+        assert len(asked) == 1
+
+
 class TestRefusals:
     def test_of_a_server_that_is_away_lose_nothing(
         self, acme: Seed, api: Api, sign_in: Open, operator: Seed, word: str

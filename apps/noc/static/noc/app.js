@@ -20,7 +20,6 @@ import { startMenus } from "./menus.js";
 import { startNewVersion } from "./new-version.js";
 import { PageState, part } from "./page.js";
 import { startPanel } from "./panel.js";
-import { startSameUser } from "./same-user.js";
 import { startSavedViews } from "./saved-views.js";
 import { startSheet } from "./sheet.js";
 import { startSightings } from "./sightings.js";
@@ -30,6 +29,7 @@ import { startToasts } from "./toasts.js";
 import { startViewsNav } from "./views-nav.js";
 import { takeToken } from "./wall-token.js";
 import { startWall } from "./wall.js";
+import { startWho } from "./who.js";
 
 /** @typedef {import("./noc-feed.js").EventDetail} EventDetail */
 /** @typedef {import("./noc-feed.js").Snapshot} Snapshot */
@@ -57,7 +57,6 @@ feed.addEventListener("problem", (/** @type {CustomEvent<ProblemDetail>} */ { de
 
 startMenus();
 startStateLine(page);
-startSameUser(page);
 startFloods(page);
 startAttention(page);
 startNewVersion(page);
@@ -90,5 +89,5 @@ function startDesk() {
   page.alarms = startAlarms(page);
 }
 
-page.knowMe().catch((error) => console.warn("who looks is not known:", error));
+startWho(page); // after the parts that draw it
 feed.start();

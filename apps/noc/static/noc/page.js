@@ -19,8 +19,8 @@ export const NO_VIEW = { id: 0, query: "" };
 
 /**
  * Dispatches `filter` when what is shown was chosen anew (filter or view), `me` when it is known who
- * looks, `open` when another ticket is to be shown beside the list, `toast` (detail {@link Toast}), `hold`
- * when rows may move again, `away` (detail {@link import("./absence.js").Absent}) when the page is current after it was not,
+ * looks, and when what they may has changed, `open` when another ticket is to be shown beside the list, `toast`
+ * (detail {@link Toast}), `hold` when rows may move again, `away` (detail {@link import("./absence.js").Absent}) when the page is current after it was not,
  * `flood` when {@link PageState.flood} changed, `rang` (detail `Ring` of alarm-rules.js).
  */
 export class PageState extends EventTarget {
@@ -28,7 +28,7 @@ export class PageState extends EventTarget {
   times = new Times(this.prefs);
   store = new Store();
   selection = new Selection();
-  /** @type {Me | null} */
+  /** As the server said last; by who.js. @type {Me | null} */
   me = null;
   /** @type {number | null} the ticket in the side panel */
   opened = null;
@@ -155,11 +155,6 @@ export class PageState extends EventTarget {
    */
   toast(text, more = {}) {
     this.dispatchEvent(new CustomEvent("toast", { detail: { text, kind: "done", ...more } }));
-  }
-
-  async knowMe() {
-    this.me = /** @type {Me} */ (await this.http.get("auth/me/"));
-    this.dispatchEvent(new Event("me"));
   }
 }
 
