@@ -303,11 +303,14 @@ describe("a request that fails", () => {
         throw new HttpProblem({ status, detail: "Wrong." });
       });
       let again;
+      let forbidden = false;
       actions.ask = (...what) => (again = what);
+      actions.addEventListener("forbidden", () => (forbidden = true));
 
       await actions.setStatus([1], "ON_HOLD", "waits for a part");
 
       assert.equal(shown(1).status, "NEW");
+      assert.equal(forbidden, status === 403);
       assert.equal(toasts[0].kind, "refused");
       assert.match(toasts[0].text, word);
       assert.equal(toasts[0].action.label, action);

@@ -22,7 +22,7 @@ async function page(t, ...answers) {
       return answer;
     },
   };
-  const made = Object.assign(new EventTarget(), { feed, http, me: null, told: 0 });
+  const made = Object.assign(new EventTarget(), { feed, http, actions: new EventTarget(), me: null, told: 0 });
   made.addEventListener("me", () => (made.told += 1));
   startWho(made);
   await settled();
@@ -68,6 +68,14 @@ describe("who looks", () => {
     assert.equal(made.told, 1);
     await enters("live");
     assert.deepEqual([made.me, made.told], [less, 2]);
+  });
+
+  test("is asked again when a write was forbidden", async (t) => {
+    const less = { ...ME, capabilities: ["noc:view"] };
+    const { page: made } = await page(t, ME, less);
+    made.actions.dispatchEvent(new Event("forbidden"));
+    await settled();
+    assert.deepEqual(made.me, less);
   });
 
   test("stays as it was known until there is an answer, which is asked for again", async (t) => {

@@ -28,7 +28,7 @@ import { levelWord, statusWord } from "./words.js";
 
 const AT_ONCE = 200; // tickets in one request
 
-/** Dispatches `change` when `refusals` did. */
+/** Dispatches `change` when `refusals` did, `forbidden` when the user may not write (any more). */
 export class Actions extends EventTarget {
   /** @type {Map<number, Refusal>} by ticket */
   refusals = new Map();
@@ -281,6 +281,7 @@ export class Actions extends EventTarget {
    */
   #failed(deed, ids, versions, key, error) {
     if (!(error instanceof HttpProblem)) throw error;
+    if (error.status === 403) this.dispatchEvent(new Event("forbidden"));
     const what = `${this.#named(ids)}: not ${past(deed)}.`;
     const text = typed(deed);
     const again = { label: "Try again", run: () => void this.perform(deed, ids, versions, key) };

@@ -1,5 +1,5 @@
-// Who looks, and what they may. It is asked at the beginning and whenever the page becomes live: an answer may not have
-// come, and rights change. And a session that ends may be followed by another of the same user: a change of the
+// Who looks, and what they may. It is asked at the beginning, whenever the page becomes live and when a write is
+// forbidden: an answer may not have come, and rights change. And a session that ends may be followed by another of the same user: a change of the
 // password gives this browser a new one and ends the websockets of the old one. Then the page goes on by itself.
 
 import { HttpProblem } from "./http.js";
@@ -11,7 +11,7 @@ const AGAIN_MS = 10_000; // after no answer; up to twice as long, so that not al
 const WAIT_MS = 2_000; // the new cookie may come after the end of the websocket
 const APART_MS = 60_000; // sessions that end one after the other are not followed over and over
 
-/** @param {Pick<PageState, "feed" | "http" | "me" | "dispatchEvent">} page */
+/** @param {Pick<PageState, "feed" | "http" | "me" | "actions" | "dispatchEvent">} page */
 export function startWho(page) {
   const { feed, http } = page;
   let asked = 0; // questions; only the answer to the last one counts
@@ -31,6 +31,7 @@ export function startWho(page) {
     followedAt = performance.now();
     setTimeout(follow, WAIT_MS);
   });
+  page.actions?.addEventListener("forbidden", know); // a right that was taken ends no websocket
   void know();
 
   /** Until there is an answer, what was known stays. */
