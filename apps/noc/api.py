@@ -15,7 +15,7 @@ from apps.helpdesk.events import DESCRIPTION_CHARACTERS
 from apps.helpdesk.status import OPEN
 from apps.noc.feed.conf import feed_settings
 from apps.noc.feed.cursor import Cursor, reset_reason
-from apps.noc.feed.polls import MOST_SECONDS, POLL, Place, TooManyPolls
+from apps.noc.feed.polls import MOST_SECONDS, POLL, Place, Poll, TooManyPolls
 from apps.noc.feed.wire import event_of
 from apps.tenancy.http.bodies import BIGGEST_ID, Known, Whole
 from apps.tenancy.http.openapi import ProblemShape
@@ -31,12 +31,14 @@ RESET = {
     "epoch": "This log was replaced: take a new snapshot and go on after its seq.",
     "ahead": "after_seq lies beyond the log: take a new snapshot and go on after its seq.",
     "trimmed": "These events are no longer kept: take a new snapshot and go on after its seq.",
+    "scope": "You see other sites than before: take a new snapshot and go on from there.",
 }
 
 
 class Snapshot(serializers.Serializer[dict[str, Any]]):
     epoch = serializers.UUIDField()
     seq = serializers.IntegerField(help_text="Go on with the events after this one.")
+    scope = serializers.CharField(help_text="Names the sites that you see: for noc/events/.")
     tickets = rows.FullTicketRow(many=True)
 
 
@@ -58,12 +60,24 @@ class SnapshotView(ScopedView):
             tickets = list(rows.rows(open_tickets, acknowledgement=acknowledgement))
         for ticket in tickets:
             ticket["description"] = ticket["description"][:DESCRIPTION_CHARACTERS]
-        return Response({"epoch": str(head.epoch), "seq": head.last_seq, "tickets": tickets})
+        return Response(
+            {
+                "epoch": str(head.epoch),
+                "seq": head.last_seq,
+                "scope": self.access.scope,
+                "tickets": tickets,
+            }
+        )
 
 
 class EventsQuery(Known):
     after_seq = Whole(min_value=0, max_value=BIGGEST_ID, default=0)
     epoch = serializers.CharField(required=False, max_length=64)
+    scope = serializers.CharField(
+        required=False,
+        max_length=64,
+        help_text="that of the snapshot; without it a change of your sites goes unnoticed",
+    )
     limit = Whole(min_value=1, max_value=MAX_LIMIT, default=100)
     wait = serializers.FloatField(
         min_value=0,
@@ -77,6 +91,7 @@ class Events(serializers.Serializer[dict[str, Any]]):
     results = serializers.ListField(child=serializers.DictField())
     head = serializers.IntegerField()
     epoch = serializers.UUIDField()
+    scope = serializers.CharField()
     position = serializers.IntegerField(
         help_text="Go on with after_seq at this: beyond the last result when others were hidden."
     )
@@ -94,6 +109,8 @@ class EventsView(ScopedView):
         head = log.head(stream)
         epoch = asked.get("epoch", str(head.epoch))
         reason = reset_reason(head, after_seq=asked["after_seq"], epoch=epoch)
+        if reason not in RESET and self._sees_others(request, asked.get("scope")):
+            reason = "scope"
         if reason in RESET:  # a far cursor is served page by page
             raise Problem(
                 410,
@@ -113,22 +130,36 @@ class EventsView(ScopedView):
                 "results": results,
                 "head": head.last_seq,
                 "epoch": cursor.epoch,
+                "scope": self.access.scope,
                 "position": cursor.position,
             }
         )
 
+    def _sees_others(self, request: Request, given: str | None) -> bool:
+        """Tell whether the caller, or this poll when it began, saw other sites."""
+        poll = poll_of(request)
+        before = (given, None if poll is None else poll.scope)
+        return any(scope not in (None, self.access.scope) for scope in before)
+
     def _wait(self, request: Request, cursor: Cursor) -> None:
         """Let the server wait, where it can: see Note [A poll waits outside of Django]."""
-        poll = getattr(request._request, "scope", {}).get(POLL)
+        poll = poll_of(request)
         if poll is None:
             return
-        place = Place(self.access.tenant_id, cursor.epoch, cursor.position, cursor.sites)
+        access = self.access
+        place = Place(access.tenant_id, cursor.epoch, cursor.position, cursor.sites, access.scope)
         try:
             poll.wait(self.access.user_id, place)
         except TooManyPolls as error:
             most = feed_settings().polls_per_user
             detail = f"{most} polls of you wait already: end one of them."
             raise Problem(429, detail, wait=MOST_SECONDS) from error
+
+
+def poll_of(request: Request) -> Poll | None:
+    """Return what the server waits by; None where it cannot, or need not."""
+    found: Poll | None = getattr(request._request, "scope", {}).get(POLL)
+    return found
 
 
 def walk(stream: str, cursor: Cursor, *, head: int, limit: int) -> list[dict[str, Any]]:

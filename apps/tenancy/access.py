@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from hashlib import sha256
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.contrib.postgres.aggregates import ArrayAgg
@@ -20,6 +21,12 @@ class Access:
     tenant_id: int
     capabilities: frozenset[str]
     sites: frozenset[int] | None  # None: every site of the tenant, also those added later
+
+    @property
+    def scope(self) -> str:
+        """What is seen, as 16 hexadecimal digits: others for another tenant or other sites."""
+        sites = "all" if self.sites is None else ",".join(map(str, sorted(self.sites)))
+        return sha256(f"{self.tenant_id}:{sites}".encode()).hexdigest()[:16]
 
     def may(self, capability: str) -> bool:
         return capability in self.capabilities

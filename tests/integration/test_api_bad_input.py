@@ -188,6 +188,7 @@ class TestQueries:
             "after_seq=x",
             "limit=501",
             "limit=0",
+            "scope=" + "a" * 65,
             "wait=26",
             "wait=-1",
             "wait=nan",

@@ -6,6 +6,7 @@ import pytest
 
 from apps.helpdesk import actions
 from apps.noc.models import Finding
+from apps.tenancy.models import Membership
 from outbox import relay
 from outbox.lanes import lane_of
 
@@ -37,7 +38,7 @@ class TestSnapshot:
 
         board = api(world.a.operator).get(SNAPSHOT).json()
 
-        assert set(board) == {"epoch", "seq", "tickets"}
+        assert set(board) == {"epoch", "seq", "scope", "tickets"}
         assert board["seq"] == 7
         assert [t["id"] for t in board["tickets"]] == [log["near"].pk, log["again"].pk]
 
@@ -163,6 +164,65 @@ class TestEvents:
 
         assert page["results"] == []
         assert page["head"] == 0
+
+
+class TestScope:
+    @pytest.fixture
+    def client(self, world, api, log):
+        return api(world.a.site_operator)
+
+    @pytest.fixture
+    def board(self, client):
+        return client.get(SNAPSHOT).json()
+
+    @staticmethod
+    def after(client, board, **more):
+        cursor = {"after_seq": board["seq"], "epoch": board["epoch"], "scope": board["scope"]}
+        return client.get(EVENTS, cursor | more)
+
+    def test_goes_on_from_the_snapshot_through_the_pages(self, client, board):
+        first = self.after(client, board, after_seq=0, limit=1)
+        second = self.after(client, first.json() | {"seq": first.json()["position"]})
+
+        assert [answer.status_code for answer in (first, second)] == [200, 200]
+        assert first.json()["scope"] == second.json()["scope"] == board["scope"]
+
+    @pytest.mark.parametrize("change", ["one more", "one less", "all of them"])
+    def test_of_other_sites_is_410_until_the_next_snapshot(self, world, client, board, change):
+        membership = world.a.site_operator.membership
+        match change:
+            case "one more":
+                membership.sites.add(world.a.far)
+            case "one less":
+                membership.sites.clear()
+            case "all of them":
+                Membership.objects.filter(pk=membership.pk).update(all_sites=True)
+
+        refused = self.after(client, board)
+
+        assert refused.status_code == 410
+        assert refused.json()["reason"] == "scope"
+        assert "snapshot" in refused.json()["detail"]
+        assert self.after(client, client.get(SNAPSHOT).json()).status_code == 200
+
+    def test_of_another_tenant_is_another_one(self, world, api):
+        boards = [api(party.operator).get(SNAPSHOT).json() for party in (world.a, world.b)]
+
+        assert boards[0]["scope"] != boards[1]["scope"]
+        assert self.after(api(world.b.operator), boards[0]).json()["reason"] == "scope"
+
+    def test_is_the_former_one_when_the_sites_are(self, world, client, board):
+        sites = world.a.site_operator.membership.sites
+        sites.set([world.a.far])
+        assert self.after(client, board).status_code == 410
+        sites.set([world.a.near])
+
+        assert self.after(client, board).status_code == 200
+
+    def test_that_is_not_given_is_not_looked_at(self, world, client, board):
+        world.a.site_operator.membership.sites.add(world.a.far)
+
+        assert client.get(f"{EVENTS}?after_seq={board['seq']}").status_code == 200
 
 
 class TestSightings:

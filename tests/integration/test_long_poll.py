@@ -127,6 +127,22 @@ class TestTheWait:
 
         assert asked.result(LONG - 5)[0] == 403
 
+    @pytest.mark.parametrize("end", ["an event", "its deadline"])
+    def test_is_410_for_who_saw_other_sites_when_it_began(
+        self, rig: Rig, pool: ThreadPoolExecutor, end: str
+    ) -> None:
+        web, world = rig.web(), rig.world
+        user = rig.user("u", world.acme, [world.north])
+        asked = Reader(web, user, pool).waits(LONG if end == "an event" else 3)
+        Membership.objects.get(user=user).sites.set([world.north, world.south])
+        if end == "an event":
+            rig.write(world.north)
+            world.drain()
+
+        status, problem = asked.result(LONG - 5)
+
+        assert (status, problem["reason"]) == (410, "scope")
+
     def test_ends_when_the_server_stops(self, rig: Rig, pool: ThreadPoolExecutor) -> None:
         web = rig.web()
         asked = Reader(web, rig.user("u", rig.world.acme), pool).waits()

@@ -74,7 +74,7 @@ class FeedClient:
 
     def snapshot(self) -> dict[str, Any]:
         """
-        Return ``{epoch, seq, tickets}``, and go on with the events after it.
+        Return ``{epoch, seq, scope, tickets}``, and go on with the events after it.
 
         Raises:
             OSError: the server did not answer, or failed.

@@ -6,7 +6,8 @@ A request inside Django holds a thread, and with it a database connection, until
 So this stands before Django: the request is served; when it found nothing and may wait, its answer
 is put aside, nothing of it is left in Django, and a coroutine waits for the tenant's stream of the
 hub, like a websocket. Then the request is served a second time, from the beginning: login, rights,
-sites and limits are those of the moment of the answer.
+sites and limits are those of the moment of the answer. When the sites are others than at the
+beginning, the events would be of another board: the view refuses them by the ``scope`` kept here.
 """
 
 import asyncio
@@ -48,6 +49,7 @@ class Place:
     epoch: str
     position: int
     sites: Set[int] | None
+    scope: str  # names the tenant and the sites
 
 
 class Polls:
@@ -78,6 +80,7 @@ class Poll:
 
     def __init__(self) -> None:
         self.place: Place | None = None
+        self.scope: str | None = None  # under which the wait began
         self._user_id: int | None = None
 
     def wait(self, user_id: int, place: Place) -> None:
@@ -91,6 +94,7 @@ class Poll:
             polls.take(user_id)
             self._user_id = user_id
         self.place = place
+        self.scope = place.scope
 
     def end(self) -> None:
         if self._user_id is not None:
