@@ -1,7 +1,11 @@
 """``noc/events/?wait=`` against a real web process: what ends the wait, and what it holds."""
 
+import asyncio
 import http.client
 import json
+import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,10 +15,14 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+import redis
 from django.db import connections
 
+from apps.noc.feed import database as feed_database
+from apps.noc.feed.hub import POLL_ANSWERS
 from apps.tenancy.models import Membership
 from tests.integration.feed_rig import Rig, rig_on, token_of
+from tests.integration.feed_world import served_world
 from tests.integration.outbox_fixtures import database_url
 from tests.integration.processes import free_port, until
 from tests.integration.web_process import WebProcess
@@ -177,6 +185,37 @@ class TestWhatItHolds:
         assert {each.result(LONG)[0] for each in asked} == {200}
         connections.close_all()
 
+    def test_is_a_thread_and_a_connection_for_a_few_when_an_event_wakes_all(
+        self, rig: Rig, pool: ThreadPoolExecutor
+    ) -> None:
+        web, world = rig.web(FEED_POLLS_PER_USER=40, NOC_INSTANCE="woken"), rig.world
+        reader = Reader(web, rig.user("u", world.acme), pool)
+        asked = [reader.waits() for _ in range(3 * POLL_ANSWERS)]
+        rig.write(world.north)
+        count = """
+            SELECT count(*) FROM pg_stat_activity
+             WHERE application_name = 'woken' AND wait_event = 'relation'
+        """
+        with (
+            psycopg.connect(database_url()) as lock,
+            psycopg.connect(database_url(), autocommit=True) as look,
+        ):
+
+            def held() -> int:
+                (sessions,) = look.execute(count).fetchone() or (0,)
+                return int(sessions)
+
+            lock.execute("LOCK TABLE tenancy_membership")  # every request reads it
+            world.drain()
+            until(lambda: held() >= POLL_ANSWERS, seconds=30, what="the polls are served again")
+            # Others come after all were woken, need no turn, and are served meanwhile.
+            assert {web.request("GET", EVENTS, {})[0] for _ in asked} == {401}
+            assert held() == POLL_ANSWERS
+            lock.rollback()
+
+        answers = [each.result(LONG) for each in asked]
+        assert {(status, len(answer["results"])) for status, answer in answers} == {(200, 1)}
+
     def test_is_one_of_a_users_limited_places(self, rig: Rig, pool: ThreadPoolExecutor) -> None:
         web, world = rig.web(FEED_POLLS_PER_USER=1), rig.world
         user = rig.user("u", world.acme)
@@ -200,6 +239,51 @@ class TestWhatItHolds:
             until(lambda: served(web) > 0, seconds=30, what="the poll waits")
 
         until(lambda: reader.ask(0.1)[0] == 200, seconds=15, what="its place is free")
+
+
+def test_what_was_answered_is_sent_when_the_log_cannot_be_read(
+    database: None, redis_url: str, pool: ThreadPoolExecutor
+) -> None:
+    go_on = threading.Event()
+    cancel = """
+        SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock'
+    """
+    with (
+        served_world() as world,
+        redis.Redis.from_url(redis_url) as broker,
+        psycopg.connect(database_url()) as lock,
+        psycopg.connect(database_url(), autocommit=True) as look,
+    ):
+        headers = token_of(world.user("u"))
+        # The feed's threads are busy, so the server cannot wait before the log is locked.
+        for _ in range(feed_database.THREADS):
+            busy = feed_database.run(go_on.wait, 30)
+            asyncio.run_coroutine_threadsafe(busy, world.server.loop)
+        asked = pool.submit(answer_of, f"{world.server.http}{EVENTS}?wait={LONG}", headers)
+        group = f"asgi__group__noc_tenant_{world.acme.pk}".encode()
+        until(lambda: group in broker.pubsub_channels("*"), seconds=30, what="it begins to wait")
+        lock.execute("LOCK TABLE outbox_stream")
+        go_on.set()
+
+        def answered() -> bool:
+            look.execute(cancel)  # whoever reads the log fails, as long as it is locked
+            return asked.done()
+
+        until(answered, seconds=15, what="the poll is answered")
+        assert asked.result() == (200, [])
+        lock.rollback()
+
+
+def answer_of(url: str, headers: dict[str, str]) -> tuple[int, Any]:
+    """Return the status and the results."""
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - ours
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - ours
+            return answer.status, json.load(answer)["results"]
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, None
 
 
 @contextmanager

@@ -40,6 +40,9 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
 TICK_SECONDS = 1.0
 DRAIN_BATCH = 20
+# Long polls that are served again at a time. Each holds a thread and a database connection for some
+# milliseconds, so a few keep the processor busy, and leave the connections to everybody else.
+POLL_ANSWERS = 8
 SILENT_POLLS = 2  # in a row that found what the layer had not told
 
 
@@ -58,6 +61,7 @@ class Hub:
         self.receipts = Receipts()
         self.delays = Delays()
         self.reviews = Reviews()
+        self.poll_answers = asyncio.Semaphore(POLL_ANSWERS)
         self.draining = False
         self._emptied = asyncio.Event()
         self.connections: set[Connection] = set()

@@ -8,6 +8,9 @@ is put aside, nothing of it is left in Django, and a coroutine waits for the ten
 hub, like a websocket. Then the request is served a second time, from the beginning: login, rights,
 sites and limits are those of the moment of the answer. When the sites are others than at the
 beginning, the events would be of another board: the view refuses them by the ``scope`` kept here.
+
+One event wakes all polls of its tenant at once, and each takes a thread and a connection to be
+served again. So only ``Hub.poll_answers`` of them are, and the others wait for their turn outside.
 """
 
 import asyncio
@@ -127,20 +130,24 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
+    answer = await _answer(app, scope, poll, gone)
     while True:
-        answer = await _answer(app, scope, poll, gone)
         left = deadline - loop.time()
         if poll.place is None or gone.is_set() or left <= 0 or hub().draining:
-            for message in answer:
-                await send(message)
-            return
+            break
         try:
             async with asyncio.timeout(left):
                 await _until_moved(poll.place, gone)
         except TimeoutError:
             pass  # that of the client, whatever was waited for
-        except Error:  # the log cannot be read here: what was answered is the truth so far
-            deadline = loop.time()
+        except Error:
+            break  # the log cannot be read here: what was answered is the truth so far
+        async with hub().poll_answers:
+            if gone.is_set():
+                break  # nobody reads it
+            answer = await _answer(app, scope, poll, gone)
+    for message in answer:
+        await send(message)
 
 
 async def _answer(app: App, scope: Scope, poll: Poll, gone: asyncio.Event) -> list[Message]:
