@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from django.core.management import CommandError, call_command
 
+from apps.noc.feed.wire import FAILED, FIELDS
 from apps.noc.management.commands import noc_publish
 from outbox import log, relay
 from outbox.lanes import lane_of
@@ -55,6 +56,24 @@ class TestPublishing:
         assert event.context["actor"].startswith("cli")
         assert str(Message.objects.get(event_id=UUID(event_id)).event_id) == event_id
 
+    @pytest.mark.parametrize("type_", sorted(FIELDS.keys() - {FAILED}))
+    def test_fills_in_what_the_type_has_of_the_site(self, world, captured, type_):
+        values = {int: 1, str: "x", type(None): None}
+        given = {
+            key: next(values[kind] for kind in values if kind in kinds)
+            for key, kinds in FIELDS[type_].items()
+            if key not in ("site_id", "site_name", "old_site_id")
+        }
+        if "old_site_id" in FIELDS[type_]:
+            given["old_site_id"] = world.a.far.pk
+
+        publish("--site", "SITE001", payload=given, type_=type_)
+
+        [event] = captured()
+        assert event.payload.keys() == FIELDS[type_].keys()
+        assert event.payload["site_id"] == world.a.near.pk
+        assert event.payload.get("site_name", "Near a") == "Near a"
+
     def test_reads_standard_input(self, world, captured, monkeypatch):
         monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(ANOMALY)))
 
@@ -93,6 +112,7 @@ class TestRefusals:
 
     def test_are_of_what_there_is_not(self, world):
         assert "anomaly_detected" in refused(type_="anomaly")
+        assert "no type 'event_failed'" in refused("--site", "SITE001", type_="event_failed")
         assert "there are: a, b" in refused(tenant="c")
         assert "SITE001, SITE002" in refused("--site", "SITE009")
 

@@ -42,7 +42,7 @@ class Command(BaseCommand):
             "--site",
             type=text,
             metavar="CODE_OR_ID",
-            help="fills in site_id and site_name of the payload",
+            help="fills in site_id of the payload, and site_name where the type has it",
         )
         parser.add_argument(
             "--payload", required=True, metavar="JSON", help="an object; - reads standard input"
@@ -57,9 +57,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         tenant = tenant_of(options["tenant"])
         payload = payload_of(options["payload"])
+        known_type(options["type"])
         if options["site"] is not None:
             site = site_of(tenant, options["site"])
-            payload = {"site_id": site.pk, "site_name": site.name} | payload
+            payload = site_keys(options["type"], site) | payload
         judge(options["type"], payload, tenant, options["subject"])
         if options["dry_run"]:
             self.stdout.write("It can be published; nothing was.")
@@ -108,6 +109,12 @@ def site_of(tenant: Tenant, given: str) -> Site:
     return found
 
 
+def site_keys(type_: str, site: Site) -> dict[str, Any]:
+    """Return those keys of the type that name the site; some types have no name of it."""
+    keys = {"site_id": site.pk, "site_name": site.name}
+    return {key: value for key, value in keys.items() if key in FIELDS[type_]}
+
+
 def payload_of(given: str) -> dict[str, Any]:
     """Return the JSON object of the argument, or of standard input for ``-``."""
     try:
@@ -122,11 +129,15 @@ def payload_of(given: str) -> dict[str, Any]:
     return payload
 
 
-def judge(type_: str, payload: dict[str, Any], tenant: Tenant, subject: str) -> None:
-    """Refuse what would be shown as ``event_failed``, or names a site of another tenant."""
+def known_type(type_: str) -> None:
+    """Refuse what is no type, and the one that stands for rows without a valid form."""
     types = FIELDS.keys() - {FAILED}
     if type_ not in types:
         raise CommandError(f"There is no type {type_!r}; there are: {', '.join(sorted(types))}.")
+
+
+def judge(type_: str, payload: dict[str, Any], tenant: Tenant, subject: str) -> None:
+    """Refuse what would be shown as ``event_failed``, or names a site of another tenant."""
     if unknown := sorted(payload.keys() - FIELDS[type_].keys()):
         known = ", ".join(FIELDS[type_])
         raise CommandError(f"{type_} has no key {unknown[0]!r}; it has: {known}.")
