@@ -8,6 +8,7 @@ from django.test import Client
 
 from apps.noc.management.commands.seed_demo import staff_permissions
 from apps.noc.saved_views.models import MOST_PER_USER, SavedView
+from apps.tenancy.models import Membership
 from tests.integration.processes import until
 
 VIEWS = "/api/v1/noc/views/"
@@ -20,6 +21,12 @@ def operator(world, api):
 
 def save(client, name="Mine", query="status=NEW&priority=CRITICAL", **more):
     return client.post(VIEWS, {"name": name, "query": query, **more}, format="json")
+
+
+def move(user, tenant):
+    """Have the user leave for another tenant."""
+    user.membership.delete()
+    Membership.objects.create(user=user, tenant=tenant, capabilities=["noc:view"], all_sites=True)
 
 
 def names(client):
@@ -106,17 +113,40 @@ class TestSeeing:
 
     def test_ends_with_the_users_tenant(self, world, operator):
         save(operator, shared=True)
-        world.a.operator.membership.delete()
-        from apps.tenancy.models import Membership
-
-        Membership.objects.create(
-            user=world.a.operator,
-            tenant=world.b.tenant,
-            capabilities=["noc:view"],
-            all_sites=True,
-        )
+        move(world.a.operator, world.b.tenant)
 
         assert names(operator) == []
+
+
+class TestAfterAMoveToAnotherTenant:
+    @pytest.fixture
+    def moved(self, world, operator):
+        """The client of a user who left as many views as one may have."""
+        save(operator, shared=True)
+        SavedView.objects.bulk_create(
+            SavedView(tenant=world.a.tenant, owner=world.a.operator, name=str(n))
+            for n in range(1, MOST_PER_USER)
+        )
+        move(world.a.operator, world.b.tenant)
+        return operator
+
+    def test_no_view_of_the_former_one_blocks_a_new_one(self, moved):
+        assert save(moved, shared=True).status_code == 201
+        assert save(moved).status_code == 409  # here it is once too
+        assert names(moved) == [("Mine", True)]
+
+    def test_those_that_were_shared_stay_where_they_were(self, world, api, moved):
+        save(moved, shared=True)
+
+        assert names(api(world.a.reader)) == [("Mine", False)]
+        assert names(api(world.b.reader)) == [("Mine", False)]
+
+    def test_the_admin_judges_a_name_within_the_tenant(self, moved, root):
+        view = save(moved, "here").json()["id"]
+        path = f"/admin/noc/savedview/{view}/change/"
+
+        assert root.post(path, {"name": "Mine", "query": "", "shared": "on"}).status_code == 302
+        assert SavedView.objects.get(pk=view).name == "Mine"
 
 
 class TestChanging:

@@ -17,8 +17,9 @@ class ViewForm(forms.ModelForm[SavedView]):
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
-        others = SavedView.objects.filter(owner=self.instance.owner_id).exclude(pk=self.instance.pk)
-        if others.filter(name=name).exists():
+        view = self.instance
+        same = SavedView.objects.filter(owner=view.owner_id, tenant=view.tenant_id, name=name)
+        if same.exclude(pk=view.pk).exists():
             raise forms.ValidationError("The owner has a view of this name: choose another name.")
         return name
 

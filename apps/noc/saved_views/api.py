@@ -86,10 +86,10 @@ class SavedViewsView(SavedViewsBase):
 
     @extend_schema(request=NewView, responses={201: ViewRow})
     def post(self, request: Request) -> Response:
-        """Keep a filter under a name; each name once per user, at most 100 views."""
+        """Keep a filter under a name; each name once per user and tenant, at most 100 views."""
         given = checked(NewView, request)
         owner = {"tenant_id": self.access.tenant_id, "owner": self.caller}
-        if SavedView.objects.filter(owner=self.caller).count() >= MOST_PER_USER:
+        if SavedView.objects.filter(**owner).count() >= MOST_PER_USER:
             raise Problem(409, f"You have {MOST_PER_USER} saved views: remove one first.")
         with name_once(given["name"]):
             view = SavedView.objects.create(**owner, **given)

@@ -16,6 +16,8 @@ class SavedView(models.Model):
     One user's filter; shared ones are seen by the whole tenant.
 
     It holds what to look for and none of what is found: who opens it sees their own scope.
+    Those of a user who left for another tenant stay behind, so names are taken, and views counted,
+    within the tenant.
     """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE)
@@ -29,7 +31,9 @@ class SavedView(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["owner", "name"], name="saved_view_name_once_per_owner")
+            models.UniqueConstraint(
+                fields=["owner", "tenant", "name"], name="saved_view_name_once_per_owner"
+            )
         ]
         triggers = [tenant_is_fixed()]
 
