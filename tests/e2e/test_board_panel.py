@@ -234,3 +234,41 @@ class TestPanel:
         page.go_back()
         expect(panel).to_be_hidden()
         expect(row(page, ticket)).to_be_visible()
+
+    def test_is_acted_from_on_a_phone(self, acme: Seed, api: Api, sign_in: Open) -> None:
+        ticket = api.create(acme["sites"][0])
+        path = f"/?q={ticket['ticket_no'].replace('#', '%23')}"
+        page = sign_in(
+            user_of(acme, may="ticket:write"),
+            path=path,
+            viewport=PHONE,
+            is_mobile=True,
+            has_touch=True,
+        )
+        live(page)
+        row(page, ticket).locator("td.description").tap()
+        panel = opened(page, ticket)
+
+        panel.get_by_role("button", name="Status").tap()
+        shoot(page, "panel-phone-sheet")
+        page.locator("#sheet [data-choice=IN_PROGRESS]").tap()
+
+        expect(panel.locator(".panel-marks")).to_contain_text("In progress")
+        toast = page.locator(".toast[data-kind=done]")
+        expect(toast).to_contain_text("set to In progress", timeout=LIVE_MS)
+        shoot(page, "panel-phone-toast")
+        toast.get_by_role("button", name="Dismiss").tap()
+        expect(toast).to_have_count(0)
+
+    def test_lets_nothing_behind_it_be_reached_on_a_phone(
+        self, acme: Seed, api: Api, sign_in: Open
+    ) -> None:
+        ticket = api.create(acme["sites"][0])
+        page = live(sign_in(user_of(acme), path=path_of(ticket), viewport=PHONE))
+        panel = opened(page, ticket)
+        behind = page.locator("body > :is(.bar, .notice, #floods, #away, .tools), main, .activity")
+
+        assert behind.count() == 8
+        assert behind.evaluate_all("all => all.every((part) => part.inert)")
+        panel.get_by_role("button", name="Close the ticket").click()
+        expect(page.locator("[inert]")).to_have_count(0)

@@ -60,7 +60,7 @@ export function startPanel(page) {
 
   /** On a phone the panel covers the page, so nothing behind it can be reached. */
   function cover() {
-    for (const behind of document.querySelectorAll(".bar, .tools, .columns > main, .activity, #away")) /** @type {HTMLElement} */ (behind).inert = phone.matches && source !== null;
+    for (const behind of document.querySelectorAll(".bar, .notice, #floods, #away, .tools, .columns > main, .activity")) /** @type {HTMLElement} */ (behind).inert = phone.matches && source !== null;
   }
 
   /** @param {number} id  whose row gets the focus */
