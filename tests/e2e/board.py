@@ -114,6 +114,22 @@ def row(page: Page, ticket: Seed) -> Locator:
     return page.locator(f"tr[data-ticket='{ticket['id']}']")
 
 
+def is_grey(page: Page) -> bool:
+    """Whether the page shows that it is not current, as it does without the wall."""
+    over: str = page.evaluate("getComputedStyle(document.body, '::after').backdropFilter")
+    return "grayscale" in over
+
+
+def end_session(page: Page) -> None:
+    """Sign out behind the page's back, and wait until it says so: from then on it is stale."""
+    page.evaluate(
+        """fetch("/logout/", {method: "POST", headers: {"X-CSRFToken":
+           document.querySelector("[name=csrfmiddlewaretoken]").value}})"""
+    )
+    expect(page.locator("#state-word")).to_have_text("Signed out", timeout=LIVE_MS)
+    expect(page.locator("body")).to_have_attribute("data-feed", "stale")
+
+
 def shoot(page: Page, name: str) -> None:
     """Keep what the page looks like as ``test-artifacts/NAME.png``."""
     ARTIFACTS.mkdir(exist_ok=True)

@@ -15,6 +15,8 @@ from tests.e2e.board import (
     Seed,
     admin_of,
     change_all,
+    end_session,
+    is_grey,
     live,
     open_many,
     row,
@@ -47,19 +49,65 @@ class TestStateLine:
         ticket = api.create(acme["sites"][0], word)
         expect(row(page, ticket)).to_have_count(1, timeout=LIVE_MS)
 
-        page.evaluate(
-            """fetch("/logout/", {method: "POST", headers: {"X-CSRFToken":
-               document.querySelector("[name=csrfmiddlewaretoken]").value}})"""
-        )
+        assert not is_grey(page)
 
-        expect(page.locator("#state-word")).to_have_text("Signed out", timeout=LIVE_MS)
+        end_session(page)
+
         expect(page.locator("#state-age")).to_contain_text("as of")
         expect(page.locator("#notice")).to_contain_text("does not change any more")
         expect(page.locator("#notice a")).to_have_text("Sign in again")
-        expect(page.locator("body")).to_have_attribute("data-feed", "stale")
-        assert "grayscale" in page.locator(".columns").evaluate("e => getComputedStyle(e).filter")
-        assert page.locator(".bar").evaluate("e => getComputedStyle(e).filter") == "none"
+        assert is_grey(page)
+        for readable in (".bar", "#notice"):  # they say what is the matter
+            assert page.locator(readable).evaluate(
+                """part => Number(getComputedStyle(part).zIndex) >
+                   Number(getComputedStyle(document.body, "::after").zIndex)"""
+            )
+        page.locator("#notice a").click(trial=True)
         shoot(page, "signed-out")
+
+    def test_leaves_an_open_menu_over_the_grey_list(
+        self, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        tickets = [api.create(acme["sites"][0], word) for _ in range(12)]
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+        expect(page.locator("tr[data-ticket]")).to_have_count(12)
+        end_session(page)
+
+        page.locator("#filters summary").filter(has_text="Status").click()
+        page.get_by_role("checkbox", name="On hold").check()
+
+        expect(page.locator("#empty")).to_have_text("No open ticket matches.")
+        page.get_by_role("checkbox", name="On hold").uncheck()
+        expect(row(page, tickets[0])).to_be_visible()
+        shoot(page, "signed-out-menu")
+
+    @pytest.mark.parametrize("width", [PHONE["width"], 900])
+    def test_leaves_the_panel_and_what_is_typed_in_it_in_their_place(
+        self, acme: Seed, api: Api, sign_in: Open, word: str, width: int
+    ) -> None:
+        ticket = api.create(acme["sites"][0], word)
+        page = live(
+            sign_in(
+                user_of(acme, may="ticket:write"),
+                path=f"/?q={word}&ticket={ticket['id']}",
+                viewport={**PHONE, "width": width},
+            )
+        )
+        panel = page.locator("#panel")
+        panel.get_by_label("Comment").fill("half a sentence")
+        expect(panel.locator(".timeline li").first).to_be_visible(timeout=LIVE_MS)
+        before = panel.bounding_box()
+
+        end_session(page)
+
+        assert panel.bounding_box() == before
+        expect(panel.get_by_label("Comment")).to_be_in_viewport(ratio=1)
+        expect(panel.get_by_label("Comment")).to_have_value("half a sentence")
+        panel.get_by_role("button", name="Status").click()
+        expect(page.locator("#sheet [data-choice=ON_HOLD]")).to_be_visible()
+        page.locator("#sheet [data-choice=ON_HOLD]").click(trial=True)
+        assert is_grey(page)
+        shoot(page, f"signed-out-panel-{width}")
 
     def test_says_that_the_tickets_cannot_be_loaded(self, acme: Seed, sign_in: Open) -> None:
         page = live(sign_in(user_of(acme)))

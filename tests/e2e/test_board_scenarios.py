@@ -19,6 +19,7 @@ from tests.e2e.board import (
     Seed,
     admin_of,
     change_all,
+    is_grey,
     live,
     open_many,
     row,
@@ -53,7 +54,7 @@ def stale(page: Page) -> None:
     """Wait until the page says since when, and is grey."""
     expect(page.locator("#state-word")).to_contain_text("Stale since", timeout=BACK_MS)
     expect(page.locator("body")).to_have_attribute("data-feed", "stale")
-    assert "grayscale" in page.locator(".columns").evaluate("e => getComputedStyle(e).filter")
+    assert is_grey(page)
 
 
 def heard(page: Page) -> list[str]:
@@ -154,7 +155,7 @@ class TestNetwork:
         told = page.locator(f"{AWAY} [data-away='{ticket['id']}']")
         expect(told).to_contain_text("New → In progress", timeout=LIVE_MS)
         expect(page.locator("#comment")).to_have_value("half a sen")
-        assert page.locator(".columns").evaluate("e => getComputedStyle(e).filter") == "none"
+        assert not is_grey(page)
         shoot(page, "scenario-network-back")
 
 
