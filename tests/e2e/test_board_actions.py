@@ -1,5 +1,6 @@
 """Acting on tickets from the list, while another operator looks and while others are faster."""
 
+import re
 from collections.abc import Callable
 
 import psycopg
@@ -173,6 +174,38 @@ class TestConflict:
         done(page, "set to Resolved")
         notes = api.get(f"tickets/{ticket['id']}/comments/")["results"]
         assert [note["text"] for note in notes] == ["replaced the fan"]
+
+    def test_is_read_out_once_while_its_age_is_counted(
+        self, acme: Seed, api: Api, sign_in: Open, operator: Seed, word: str
+    ) -> None:
+        ticket = api.create(acme["sites"][0], word)
+        page = live(sign_in(operator, path=f"/?q={word}"))
+        menu_of(page, ticket)
+        api.move_on(ticket, "ON_HOLD")
+        expect(row(page, ticket)).to_have_attribute("data-status", "ON_HOLD", timeout=LIVE_MS)
+        sheet(page).locator("[data-choice=IN_PROGRESS]").click()
+        line = refusal(page, ticket)
+        alert = line.get_by_role("alert")
+        expect(alert).to_contain_text("Changed by", timeout=LIVE_MS)
+        said = alert.text_content()
+        page.evaluate(
+            """alert => {
+                window.heard = [];
+                const listen = (all) => heard.push(...all.map(({ target }) => target.textContent));
+                new MutationObserver(listen).observe(alert, {
+                    subtree: true, childList: true, characterData: true,
+                });
+            }""",
+            alert.element_handle(),
+        )
+
+        for _ in range(3):
+            shown = line.locator(".words").inner_text()
+            assert re.search(r"^Changed by .+ \d+ s ago: now On hold, ", shown)
+            expect(line.locator(".words")).not_to_have_text(shown)
+
+        assert page.evaluate("heard") == []
+        assert alert.text_content() == said
 
     def test_can_be_left(
         self, acme: Seed, api: Api, sign_in: Open, operator: Seed, word: str

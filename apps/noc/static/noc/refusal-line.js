@@ -1,4 +1,5 @@
 // What is drawn of a refused deed: what happened to the ticket, what was typed, and what can be done now.
+// Its age is drawn anew each second, so what is read out is said apart from it: an alert that changes is read out again.
 
 import { html, nothing } from "lit/html.js";
 import { refusalWords } from "./actions.js";
@@ -12,8 +13,10 @@ import { age } from "./times.js";
 export function refusalLine(actions, refusal) {
   const { id, at, deed, possible } = refusal;
   const text = typed(deed);
-  return html`<span class="refused" role="alert">
-    <span class="words">${refusalWords(refusal, at === null ? "" : `${age(Date.now() - at)} ago`)}</span>
+  const ago = at === null ? "" : `${age(Date.now() - at)} ago`;
+  return html`<span class="refused">
+    <span class="visually-hidden"><span role="alert">${refusalWords(refusal, "")}</span> ${ago}</span>
+    <span class="words" aria-hidden="true">${refusalWords(refusal, ago)}</span>
     ${text ? html`<q>${text}</q>` : nothing}
     ${possible ? html`<button data-anyway @click=${() => actions.doAnyway([id])}>Do it anyway</button>` : nothing}
     ${text && !possible ? html`<button data-keep @click=${() => actions.keepNote(id)}>Keep as a note</button>` : nothing}
