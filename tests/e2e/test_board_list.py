@@ -1,6 +1,7 @@
 """The list of the board: how honest it is, how still it stands, what it tells of an absence."""
 
 import os
+import re
 import signal
 from collections.abc import Callable
 
@@ -144,6 +145,38 @@ class TestList:
             "data-ticket", str(low["id"])
         )
         assert page.evaluate("kept === document.querySelector('tr[data-ticket]')")
+
+    def test_flashes_a_change_once_and_not_again_when_it_is_looked_at_later(
+        self, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        ticket = api.create(acme["sites"][0], word)
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+        expect(row(page, ticket)).to_have_count(1)
+        cell = row(page, ticket).locator("td.priority")
+        api.patch(f"tickets/{ticket['id']}/", {"priority": "CRITICAL"})
+        expect(cell).to_have_attribute("data-flash", re.compile("^[ab]$"), timeout=LIVE_MS)
+        expect(row(page, ticket)).to_have_attribute("data-flash", re.compile("^[ab]$"))
+        assert cell.evaluate("cell => cell.getAnimations().length") == 1
+        eventually(lambda: cell.evaluate("cell => cell.getAnimations().length") == 0, seconds=10)
+        page.evaluate("flashes = []; addEventListener('animationstart', (e) => flashes.push(e))")
+
+        page.get_by_role("link", name="Charts").click()
+        expect(row(page, ticket)).to_be_hidden()
+        page.get_by_role("link", name="Tickets").click()
+
+        expect(row(page, ticket)).to_be_visible()
+        expect(page.locator("#rows [data-flash]")).to_have_count(0)
+        page.evaluate("new Promise((then) => requestAnimationFrame(() => setTimeout(then)))")
+        assert page.evaluate("flashes.length") == 0
+
+    def test_ends_a_flash_by_itself(self, acme: Seed, api: Api, sign_in: Open, word: str) -> None:
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+        ticket = api.create(acme["sites"][0], word)
+        expect(row(page, ticket)).to_have_attribute(
+            "data-flash", re.compile("^[ab]$"), timeout=LIVE_MS
+        )
+
+        expect(page.locator("#rows [data-flash]")).to_have_count(0, timeout=LIVE_MS)
 
     def test_lets_new_rows_wait_while_the_pointer_is_on_it(
         self, acme: Seed, api: Api, sign_in: Open, word: str

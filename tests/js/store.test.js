@@ -24,6 +24,22 @@ describe("a store of tickets", () => {
     assert.deepEqual([...item.flashed], ["status", "version"]);
   });
 
+  it("knows when a ticket came or changed last, and no time of what a snapshot brought", () => {
+    let now = 1_000;
+    const store = new Store({ now: () => now });
+    store.replace({ seq: 0, tickets: [row()] });
+    assert.equal(store.items.get(1).flashedAt, -Infinity);
+
+    store.apply(frame("ticket_created", { id: 5 }));
+    now = 2_000;
+    store.apply(frame("ticket_updated", { id: 1, status: "IN_PROGRESS", version: 2 }));
+    now = 3_000;
+    store.overlay(1, { priority: "LOW" })(null);
+
+    assert.equal(store.items.get(5).flashedAt, 1_000);
+    assert.equal(store.items.get(1).flashedAt, 3_000);
+  });
+
   it("passes over a frame that is not later than the row", () => {
     const { store } = loaded(row({ version: 3, status: "ON_HOLD" }));
 

@@ -26,6 +26,7 @@ const ORDER_MS = 800; // at most this often do rows change places, or is it aske
 const RELEASE_MS = 600; // the pointer may slip off the list for this long
 const CURSOR_MS = 10_000; // for so long after j or k is the keyboard at work on the list
 const AGE_MS = 5_000;
+const FLASH_MS = 2_500; // as long as the animations of noc.css
 const SCROLLED_PX = 60;
 const COLUMNS = 9;
 
@@ -319,26 +320,29 @@ export class List {
   #guarded(item) {
     const { selection, opened, filter, actions } = this.#page;
     const leaving = item.gone || !filter.matches(item.shown);
-    const at = [item, item.revision, this.#tick, selection.ids.has(item.id), selection.cursor === item.id, opened === item.id, leaving, actions?.refusals.get(item.id)];
-    return guard(at, () => this.#row(item, leaving));
+    // Not longer: an animation starts again whenever its row is made, moved or shown.
+    const flashing = performance.now() - item.flashedAt < FLASH_MS;
+    const at = [item, item.revision, this.#tick, selection.ids.has(item.id), selection.cursor === item.id, opened === item.id, leaving, actions?.refusals.get(item.id), flashing];
+    return guard(at, () => this.#row(item, leaving, flashing));
   }
 
   /**
    * @param {Item} item
    * @param {boolean} leaving
+   * @param {boolean} flashing  what changed of it last has only just changed
    */
-  #row(item, leaving) {
+  #row(item, leaving, flashing) {
     const { selection, opened, mayWrite, times } = this.#page;
     const { shown, flashed } = item;
     const turn = item.revision % 2 ? "a" : "b"; // two names for one animation: the change between them starts it anew
-    const arrived = item.revision === 0 && item.order > 0;
+    const arrived = item.revision === 0;
     /** @param {string} field */
-    const flash = (field) => (flashed.has(field) ? turn : nothing);
+    const flash = (field) => (flashing && flashed.has(field) ? turn : nothing);
     return html`<tr
       data-ticket=${item.id}
       data-status=${shown.status}
       data-priority=${shown.priority}
-      data-flash=${flashed.size || arrived ? turn : nothing}
+      data-flash=${flashing && (flashed.size || arrived) ? turn : nothing}
       ?data-unacknowledged=${isUnacknowledged(shown)}
       ?data-cursor=${selection.cursor === item.id}
       ?data-opened=${opened === item.id}

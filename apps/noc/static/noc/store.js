@@ -29,6 +29,7 @@ import { supersedes } from "./noc-feed.js";
  * @property {number} changed  ms since 1970
  * @property {number} revision  rises whenever what is shown of it changes
  * @property {ReadonlySet<string>} flashed  the fields of its last change
+ * @property {number} flashedAt  when that was, or when it came by a frame: ms of the page's clock; -Infinity when it did not change
  * @property {boolean} gone  it left the page: closed for a while, deleted, moved out of sight
  */
 /** @typedef {{item: Item, before: Ticket | null, after: Ticket | null, frame: EventFrame | null}} Change `after` null: it left */
@@ -52,6 +53,7 @@ export class Store extends EventTarget {
   loaded = false;
 
   #later;
+  #now;
   /** @type {Map<Item, any>} */
   #leaving = new Map();
   /** @type {Map<number, number>} of a ticket: the place in the log that its acknowledgement stands for */
@@ -60,10 +62,11 @@ export class Store extends EventTarget {
   /** @type {Set<Overlay>} */
   #overlays = new Set();
 
-  /** @param {{later?: (run: () => void, ms: number) => any}} [options] */
-  constructor({ later = (run, ms) => setTimeout(run, ms) } = {}) {
+  /** @param {{later?: (run: () => void, ms: number) => any, now?: () => number}} [options] */
+  constructor({ later = (run, ms) => setTimeout(run, ms), now = () => performance.now() } = {}) {
     super();
     this.#later = later;
+    this.#now = now;
   }
 
   /** @param {{seq: number, tickets: object[]}} snapshot */
@@ -222,7 +225,7 @@ export class Store extends EventTarget {
    */
   #add(ticket, order) {
     /** @type {Item} */
-    const item = { id: ticket.id, ticket, shown: ticket, order, changed: Date.parse(ticket.updated_at) || 0, revision: 0, flashed: NOTHING, gone: false };
+    const item = { id: ticket.id, ticket, shown: ticket, order, changed: Date.parse(ticket.updated_at) || 0, revision: 0, flashed: NOTHING, flashedAt: order ? this.#now() : -Infinity, gone: false };
     this.items.set(ticket.id, item);
     return item;
   }
@@ -247,6 +250,7 @@ export class Store extends EventTarget {
     for (const overlay of this.#overlays) if (overlay.item === item) shown = { ...shown, ...overlay.changes };
     item.shown = shown;
     item.flashed = fields;
+    if (fields.size) item.flashedAt = this.#now();
     item.revision += 1;
     if (tell) this.dispatchEvent(new CustomEvent("change", { detail: { item, before: item.ticket, after: item.ticket, frame: null } }));
   }
