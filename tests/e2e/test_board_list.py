@@ -254,6 +254,25 @@ class TestList:
         expect(page.locator("#bulk")).to_contain_text("1 marked")
         expect(page.locator("#bulk")).to_contain_text("1 not on this page")
 
+    def test_keeps_a_keyboard_in_the_row_whose_button_it_used_up(
+        self, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        here = api.create(acme["sites"][0], word)
+        page = live(sign_in(user_of(acme, may="ticket:write"), path=f"/?q={word}"))
+        page.mouse.move(5, 5)
+        row(page, here).locator("[data-open]").focus()
+        page.keyboard.press("Tab")
+        expect(row(page, here).locator("[data-acknowledge]")).to_be_focused()
+
+        page.keyboard.press("Enter")
+
+        expect(row(page, here).locator(".ack")).to_be_visible()
+        expect(row(page, here).locator("[data-acknowledge]")).to_have_count(0)
+        expect(row(page, here).locator("[data-menu]")).to_be_focused()
+        api.create(acme["sites"][0], word)
+        expect(page.locator("#held")).to_have_text("1 new", timeout=LIVE_MS)
+        expect(row(page, here).locator("[data-menu]")).to_be_focused()
+
     def test_does_not_wait_for_a_finger_that_touched_it(
         self, acme: Seed, api: Api, sign_in: Open, word: str
     ) -> None:

@@ -140,9 +140,16 @@ export class List {
     this.#drawTimer = 0;
     this.#drawnAt = performance.now();
     const focused = document.activeElement;
+    const row = this.#root.contains(focused) ? focused?.closest("tr[data-ticket]")?.getAttribute("data-ticket") : null;
     render(this.#view(), this.#root);
+    if (!(focused instanceof HTMLElement) || focused === document.activeElement) return;
     // A row that changes its place is taken out of the page for a moment, and what has the focus loses it.
-    if (focused instanceof HTMLElement && focused !== document.activeElement && focused.isConnected && this.#root.contains(focused)) focused.focus({ preventScroll: true });
+    if (focused.isConnected && this.#root.contains(focused)) focused.focus({ preventScroll: true });
+    // A button that has done its work is gone; who pressed it is still at its row.
+    else if (row) {
+      const still = this.#root.querySelector(`tr[data-ticket="${row}"] [data-menu]`) ?? this.#root.querySelector(`tr[data-ticket="${row}"] [data-open]`);
+      /** @type {HTMLElement | null} */ (still)?.focus({ preventScroll: true });
+    }
   }
 
   get #window() {
