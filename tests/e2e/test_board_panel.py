@@ -217,6 +217,30 @@ class TestPanel:
         expect(page.locator("#panel .gone")).to_contain_text("not yours to see")
         expect(page.locator("#panel h2")).to_have_text("Ticket")
 
+    def test_acknowledges_by_a_double_click_and_does_not_take_it_back(
+        self, acme: Seed, api: Api, sign_in: Open
+    ) -> None:
+        ticket = api.create(acme["sites"][0])
+        page = live(sign_in(user_of(acme, may="ticket:write"), path=path_of(ticket)))
+        panel = opened(page, ticket)
+        writes: list[str] = []
+        page.on("request", lambda request: writes.append(request.post_data or ""))
+
+        panel.get_by_role("button", name="Acknowledge", exact=True).click()
+        back = panel.get_by_role("button", name="Take back acknowledgement")
+        expect(back).to_be_visible()
+        back.hover()  # in a scrolled panel it comes under the pointer by itself
+        page.mouse.down(click_count=2)
+        page.mouse.up(click_count=2)
+
+        expect(page.locator(".toast[data-kind=done]")).to_contain_text("acknowledged")
+        expect(panel.locator(".facts")).to_contain_text("Acknowledged")
+        asked = [write for write in writes if '"tickets"' in write]
+        assert len(asked) == 1
+        assert '"acknowledge"' in asked[0]
+        back.click()
+        expect(panel.get_by_role("button", name="Acknowledge", exact=True)).to_be_visible()
+
     def test_covers_a_phone_and_lets_it_go_back(self, acme: Seed, api: Api, sign_in: Open) -> None:
         ticket = api.create(acme["sites"][0], HOSTILE, "CRITICAL")
         path = f"/?q={ticket['ticket_no'].replace('#', '%23')}"

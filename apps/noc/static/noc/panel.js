@@ -117,7 +117,8 @@ export function startPanel(page) {
     if (page.actions === null) return nothing;
     const { acknowledge, unacknowledge, assign, status, resolve } = page.actions;
     /** @param {string} label @param {import("./page.js").Deed} deed */
-    const button = (label, deed) => html`<button @click=${(/** @type {MouseEvent} */ { currentTarget }) => deed([ticket.id], /** @type {Element} */ (currentTarget))}>${label}</button>`;
+    // By the second click of a double one the button may already mean the contrary.
+    const button = (label, deed) => html`<button @click=${(/** @type {MouseEvent} */ { currentTarget, detail }) => detail < 2 && deed([ticket.id], /** @type {Element} */ (currentTarget))}>${label}</button>`;
     return html`<p class="panel-actions">
       ${ticket.status !== "NEW" ? nothing : isUnacknowledged(ticket) ? button("Acknowledge", acknowledge) : button("Take back acknowledgement", unacknowledge)}
       ${isOpen(ticket.status) ? button("Assign", assign) : nothing} ${button("Status", status)}
