@@ -284,6 +284,26 @@ class TestPanel:
         toast.get_by_role("button", name="Dismiss").tap()
         expect(toast).to_have_count(0)
 
+    def test_tells_on_a_phone_what_was_refused(
+        self, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        ticket = api.create(acme["sites"][0], word)
+        page = live(sign_in(user_of(acme), path=f"/?q={word}", viewport=PHONE))
+        row(page, ticket).locator("td.description").click()
+        panel = opened(page, ticket)
+        panel.get_by_role("button", name="Status").click()
+        api.patch(f"tickets/{ticket['id']}/", {"priority": "CRITICAL"})
+        expect(panel.locator(".panel-marks")).to_contain_text("Critical", timeout=LIVE_MS)
+
+        page.locator("#sheet [data-choice=IN_PROGRESS]").click()
+
+        line = panel.locator(".refused")
+        expect(line).to_contain_text(" s ago: now New, Critical", timeout=LIVE_MS)
+        shoot(page, "panel-phone-refused")
+        line.get_by_role("button", name="Do it anyway").click()
+        expect(panel.locator(".panel-marks")).to_contain_text("In progress", timeout=LIVE_MS)
+        expect(line).to_have_count(0)
+
     def test_lets_nothing_behind_it_be_reached_on_a_phone(
         self, acme: Seed, api: Api, sign_in: Open
     ) -> None:

@@ -12,6 +12,7 @@ import { levelMark, statusMark } from "./marks.js";
 import { PanelSource } from "./panel-source.js";
 import { part } from "./page.js";
 import { Receipts, receiptsView } from "./receipts.js";
+import { refusalLine } from "./refusal-line.js";
 import { soon } from "./soon.js";
 import { entryView, keyOf } from "./timeline.js";
 import { isOpen } from "./store.js";
@@ -87,7 +88,7 @@ export function startPanel(page) {
       ${gone ? html`<p class="gone" role="alert">${gone}</p>` : nothing}
       ${trouble ? html`<p class="refusal" role="alert">${trouble} <button @click=${() => void shown.refresh()}>Try again</button></p>` : nothing}
       ${ticket ? head(ticket, full) : trouble || gone ? nothing : html`<p class="muted">Loading</p>`}
-      ${ticket && page.mayWrite && !gone ? [actions(ticket), commentBox(ticket)] : nothing}
+      ${ticket && page.mayWrite && !gone ? [actions(ticket), refused(ticket), commentBox(ticket)] : nothing}
       ${ticket ? [related(shown), timeline(shown)] : nothing}
     `;
   }
@@ -124,6 +125,12 @@ export function startPanel(page) {
       ${isOpen(ticket.status) ? button("Assign", assign) : nothing} ${button("Status", status)}
       ${isOpen(ticket.status) && ticket.status !== "RESOLVED" ? button("Resolve", resolve) : nothing}
     </p>`;
+  }
+
+  /** What was refused stands in the list, which a phone shows none of beside the panel. @param {Ticket} ticket */
+  function refused({ id }) {
+    const found = phone.matches && page.actions?.refusals.get(id);
+    return found && page.actions ? html`<p class="panel-refused">${refusalLine(page.actions, found)}</p>` : nothing;
   }
 
   /** @param {Ticket} ticket */
@@ -197,7 +204,8 @@ export function startPanel(page) {
   page.addEventListener("open", opened);
   page.addEventListener("me", drawSoon);
   page.times.watch(drawSoon);
-  phone.addEventListener("change", cover);
+  page.actions?.addEventListener("change", drawSoon);
+  phone.addEventListener("change", () => (cover(), drawSoon()));
   setInterval(() => document.hidden || source === null || draw(), AGE_MS);
   opened();
 }
