@@ -5,8 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection, connections
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from apps.tenancy import devices
 from apps.tenancy.http import throttles
 from apps.tenancy.models import Throttle
 from worker import tasks
@@ -78,6 +80,94 @@ class TestPerUser:
             throttles.count("user")
 
         assert len(statements) == 1
+
+
+class TestRefused:
+    """What ends before the framework asks the throttles."""
+
+    @pytest.mark.parametrize("authorization", [None, "Token " + "f" * 64, "Token", "Token a b"])
+    @pytest.mark.parametrize("path", [TICKETS, "/api/v1/auth/me/", "/api/v1/auth/devices/"])
+    def test_without_a_valid_login_is_counted_per_address(
+        self, api, database, limits, authorization, path
+    ):
+        limits(anonymous=2)
+        headers = {} if authorization is None else {"Authorization": authorization}
+
+        def ask(address="192.0.2.1"):
+            return api().get(path, headers=headers, REMOTE_ADDR=address)
+
+        assert [ask().status_code for _ in range(3)] == [401, 401, 429]
+        answer = ask()
+        assert answer["Content-Type"] == "application/problem+json"
+        assert 1 <= int(answer["Retry-After"]) <= 60
+        assert "THROTTLE_ANONYMOUS" in answer.json()["detail"]
+        assert ask("192.0.2.2").status_code == 401
+        window_ends()
+        assert ask().status_code == 401
+
+    def test_by_the_rights_is_counted_for_the_user(self, world, api, limits):
+        limits(read=2, write=1)
+        client = api(world.a.guest)
+
+        assert [client.get(TICKETS).status_code for _ in range(3)] == [403, 403, 429]
+        assert [client.post(TICKETS, {}, format="json").status_code for _ in range(2)] == [403, 429]
+        assert api(world.a.operator).get(TICKETS).status_code == 200
+
+    def test_by_the_check_against_forgery_is_counted_per_address(self, world, limits):
+        limits(anonymous=1)
+        browser = Client(enforce_csrf_checks=True)
+        browser.force_login(world.a.operator)
+
+        statuses = [browser.post(TICKETS, {}, "application/json").status_code for _ in range(2)]
+
+        assert statuses == [403, 429]
+
+    def test_by_a_read_only_token_is_counted_per_address(self, world, api, limits):
+        limits(anonymous=1)
+        _, token = devices.add(world.a.operator, name="wall", read_only=True)
+        wall = api()
+        wall.credentials(HTTP_AUTHORIZATION=f"Token {token}")
+
+        statuses = [wall.post(TICKETS, {}, format="json").status_code for _ in range(2)]
+
+        assert statuses == [403, 429]
+        assert wall.get(TICKETS).status_code == 200
+
+    def test_by_what_it_accepts_is_counted_for_the_user(self, world, api, limits):
+        limits(read=1)
+        client = api(world.a.operator)
+
+        assert client.get(TICKETS, headers={"Accept": "text/html"}).status_code == 406
+        assert client.get(TICKETS).status_code == 429
+
+    def test_after_it_was_counted_is_not_counted_again(self, world, api, limits):
+        limits(read=9, write=9)
+        client = api(world.a.operator)
+
+        assert client.get(f"{TICKETS}0/").status_code == 404
+        assert client.post(TICKETS, {}, format="json").status_code == 400
+        assert client.put(TICKETS, {}, format="json").status_code == 405
+
+        counts = dict(Throttle.objects.values_list("key", "count"))
+        of = world.a.operator.pk
+        assert counts == {f"read:{of}": 1, f"write:{of}": 2}
+
+    def test_costs_who_is_let_in_no_statement(self, world, api, django_assert_num_queries):
+        client = api(world.a.operator)
+
+        with django_assert_num_queries(4):  # token, access, throttle, tickets
+            client.get(TICKETS)
+
+    def test_is_refused_as_before_when_it_cannot_be_counted(self, api, database, limits, caplog):
+        limits(anonymous=1)
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE tenancy_throttle RENAME TO away")
+        try:
+            assert [api().get(TICKETS).status_code for _ in range(2)] == [401, 401]
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("ALTER TABLE away RENAME TO tenancy_throttle")
+        assert "could not be counted" in caplog.text
 
 
 class TestLogin:

@@ -6,15 +6,19 @@ It stands alone because the framework's settings load modules before its views e
 
 from typing import Any
 
+from django.db import Error
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from apps.tenancy.http import throttles
 from apps.tenancy.http.problems import CONTENT_TYPE, Problem, members, printable
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Turn an error of a view into its problem; None for a bug, which is a plain 500."""
+    if "request" in context and not isinstance(error, Error):  # without a database none is counted
+        error = throttles.refused_and_uncounted(context["request"], context["view"]) or error
     response = exception_handler(error, context)
     if response is None:
         return None

@@ -4,6 +4,11 @@ How often who may ask: counts per minute in PostgreSQL, one statement per reques
 A window begins with the first request after the last one ended. What is refused counts too, and
 changes nothing: the window ends when it ends. When the counts cannot be written, nobody is refused
 for it: a throttle protects the service, and must not be what fails.
+
+# Note [What is refused is counted too]
+The framework asks the throttles last, after the login and the rights. So a wrong token and a 403
+never get there, and could be tried without end. ``refused_and_uncounted`` counts them, once, from
+the exception handler, which every refusal passes; who is let in is counted where they always were.
 """
 
 import logging
@@ -11,6 +16,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.db import Error, connection
 from rest_framework.exceptions import Throttled
 from rest_framework.permissions import SAFE_METHODS
@@ -20,6 +26,7 @@ from rest_framework.throttling import BaseThrottle
 logger = logging.getLogger(__name__)
 
 WINDOW_SECONDS = 60
+COUNTED = "noc_counted"  # on Django's request: its caller was counted
 
 # One row per key, updated in place: no index holds a column that moves.
 COUNT = """
@@ -76,6 +83,10 @@ class Throttle(BaseThrottle):
 class PerCaller(Throttle):
     """Reads and writes of a user, each on its own; without a login, of an address."""
 
+    def allow_request(self, request: Request, view: Any) -> bool:
+        setattr(request._request, COUNTED, True)
+        return super().allow_request(request, view)
+
     def of(self, request: Request) -> tuple[str, str, str]:
         if request.user is None or request.user.pk is None:
             return (
@@ -98,6 +109,26 @@ class PerLogin(Throttle):
             return None  # refused as it is
         digest = sha256(f"{self.get_ident(request)} {name}".encode(errors="replace")).hexdigest()
         return "login", digest, "attempts to log in per address and user name"
+
+
+def refused_and_uncounted(request: Request, view: Any) -> Throttled | None:
+    """
+    Count a request that was refused before its throttles were asked.
+
+    Returns:
+        What it is answered instead, when that was one too many.
+    """
+    if getattr(request._request, COUNTED, False) or PerCaller not in view.throttle_classes:
+        return None
+    try:
+        _ = request.user
+    except Exception:  # what the login failed by, once more: nobody is signed in
+        request.user = AnonymousUser()
+    try:
+        PerCaller().allow_request(request, view)
+    except Throttled as one_too_many:
+        return one_too_many
+    return None
 
 
 def count(key: str) -> Counted:
