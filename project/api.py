@@ -1,6 +1,6 @@
 """Every path under /api/v1/; all of them end with a slash."""
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularAPIView
@@ -20,14 +20,14 @@ from apps.noc.saved_views import api as saved_views
 from apps.tenancy import api as tenancy
 from apps.tenancy import devices_api as devices
 from apps.tenancy import directory_api as directory
-from apps.tenancy.http.problems import CONTENT_TYPE, members
+from apps.tenancy.http.problems import answer
 
 
 @csrf_exempt  # whatever was tried, the answer is that nothing is there
 def nothing_here(request: HttpRequest) -> HttpResponse:
     """Answer unknown paths like every other error, instead of with a page."""
     detail = f"There is nothing at {request.path}: every path ends with a slash."
-    return JsonResponse(members(404, detail), status=404, content_type=CONTENT_TYPE)
+    return answer(404, detail)
 
 
 urlpatterns: list[URLPattern] = [

@@ -8,6 +8,11 @@ from django.urls import include, path
 from apps.noc import account, api_docs, dashboard, door, metrics, version
 from project import health
 
+handler400 = "project.errors.bad_request"
+handler403 = "project.errors.permission_denied"
+handler404 = "project.errors.not_found"
+handler500 = "project.errors.server_error"
+
 urlpatterns = [
     path("", dashboard.board, name="dashboard"),
     path("login/", door.SignIn.as_view(), name="login"),

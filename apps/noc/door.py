@@ -3,11 +3,12 @@
 from typing import Any
 
 from django.contrib.auth.views import LoginView
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from apps.tenancy.http.problems import CONTENT_TYPE, members
+from apps.tenancy.http.problems import answer as problem
+from apps.tenancy.http.problems import is_of_the_api
 from apps.tenancy.lockout import locked_seconds
 
 TOO_MANY = 429
@@ -35,13 +36,12 @@ def locked(request: HttpRequest, *_: object) -> HttpResponse:
     seconds = locked_seconds(request, username.get("username") or "")
     headers = {"Retry-After": str(seconds), "Cache-Control": "no-store"}
     minutes = -(-seconds // 60)
-    if request.path.startswith("/api/"):
+    if is_of_the_api(request):
         detail = (
             "Too many wrong passwords for this user name from this address:"
             f" come again in {minutes} min. The right one is refused until then."
         )
-        document = members(TOO_MANY, detail)
-        return JsonResponse(document, status=TOO_MANY, headers=headers, content_type=CONTENT_TYPE)
+        return problem(TOO_MANY, detail, headers)
     page = {"locked_minutes": minutes, "next": _next(request)}
     answer = render(request, PAGE, page, status=TOO_MANY)
     for name, value in headers.items():

@@ -16,7 +16,7 @@ from apps.tenancy.http.problems import CONTENT_TYPE, Problem, members, printable
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Turn an error of a view into its problem; None for a bug, which is a plain 500."""
+    """Turn an error of a view into its problem; None for what ``project/errors.py`` answers."""
     if "request" in context and not isinstance(error, Error):  # without a database none is counted
         error = throttles.refused_and_uncounted(context["request"], context["view"]) or error
     response = exception_handler(error, context)

@@ -1,9 +1,11 @@
 """Errors of the API as problem+json (RFC 9457): one shape, and a detail that names the remedy."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from math import ceil
 from typing import Any
 
+from django.http import HttpRequest, JsonResponse
 from rest_framework.exceptions import APIException
 
 from outbox.context import current
@@ -26,6 +28,19 @@ class Problem(APIException):
 def not_found(what: str) -> Problem:
     """What is not there and what another tenant has look the same."""
     return Problem(404, f"There is no {what} in your scope.")
+
+
+def is_of_the_api(request: HttpRequest) -> bool:
+    """Whether an error of this request is a problem; of all others it is a page."""
+    return request.path.startswith("/api/")
+
+
+def answer(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JsonResponse:
+    """Return a problem as an answer of Django's own, for what the framework's views never see."""
+    document = members(status, detail)
+    return JsonResponse(
+        document, status=status, headers=dict(headers or {}), content_type=CONTENT_TYPE
+    )
 
 
 def members(status: int, detail: str, **more: Any) -> dict[str, Any]:
