@@ -5,12 +5,15 @@ The framework's own views turn their errors into problems by ``apps/tenancy/http
 comes what they leave, what happens in the middleware, and a path that nothing is at.
 """
 
+import sys
+
 from django.core.exceptions import BadRequest, RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.views import defaults
 
 from apps.tenancy.http.problems import answer, is_of_the_api
+from apps.tenancy.http.trouble import unavailable
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -40,9 +43,15 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500; what happened is in the log under the id of the request, and nowhere else."""
+    """
+    500, or 503 when it was the database that could not.
+
+    What happened is in the log under the id of the request, and nowhere else.
+    """
     if not is_of_the_api(request):
         return defaults.server_error(request)
+    if problem := unavailable(sys.exc_info()[1]):
+        return answer(problem.status_code, str(problem.detail), {"Retry-After": str(problem.wait)})
     return answer(
         500,
         "The server failed: its log tells why, under request_id."

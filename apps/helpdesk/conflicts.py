@@ -19,11 +19,11 @@ from apps.helpdesk.rows import row, utc, values
 from apps.tenancy.access import Access
 from apps.tenancy.actors import names_of
 from apps.tenancy.http.problems import Problem, not_found
+from apps.tenancy.http.trouble import BUSY_SECONDS, is_busy
 from apps.tenancy.streams import stream_of
 from outbox import log
 
 BESIDE_THE_ROW = ("ticket_acknowledged", "ticket_unacknowledged", "ticket_commented")
-BUSY = ("55P03", "40P01", "57014")  # waited too long for a lock, deadlock, statement took too long
 SLACK = timedelta(hours=1)  # between the clocks of a ticket and of the log
 
 
@@ -31,7 +31,8 @@ SLACK = timedelta(hours=1)  # between the clocks of a ticket and of the log
 def problems(access: Access, ticket_id: int) -> Iterator[None]:
     """Turn what the actions raise into its problem; a conflict shows what the ticket is now."""
     try:
-        yield
+        with unhindered("The ticket"):
+            yield
     except StaleVersion as error:
         raise Problem(412, str(error), **present(access, ticket_id)) from error
     except IllegalTransition as error:
@@ -41,11 +42,18 @@ def problems(access: Access, ticket_id: int) -> Iterator[None]:
         raise Problem(400, str(error)) from error
     except UnknownTicket as error:
         raise not_found(f"ticket {error.ticket_id}") from error
+
+
+@contextmanager
+def unhindered(what: str) -> Iterator[None]:
+    """Turn into a conflict that somebody holds what is to be changed."""
+    try:
+        yield
     except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", None) not in BUSY:
+        if not is_busy(error):
             raise
-        detail = "The ticket is being changed by somebody: try again."
-        raise Problem(409, detail, wait=1) from error
+        detail = f"{what} is being changed by somebody: try again."
+        raise Problem(409, detail, wait=BUSY_SECONDS) from error
 
 
 def present(access: Access, ticket_id: int) -> dict[str, Any]:

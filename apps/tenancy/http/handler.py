@@ -13,12 +13,14 @@ from rest_framework.views import exception_handler
 
 from apps.tenancy.http import throttles
 from apps.tenancy.http.problems import CONTENT_TYPE, Problem, members, printable
+from apps.tenancy.http.trouble import unavailable
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Turn an error of a view into its problem; None for what ``project/errors.py`` answers."""
     if "request" in context and not isinstance(error, Error):  # without a database none is counted
         error = throttles.refused_and_uncounted(context["request"], context["view"]) or error
+    error = unavailable(error) or error
     response = exception_handler(error, context)
     if response is None:
         return None

@@ -35,8 +35,9 @@ PROBLEMS = {
     415: ("UnsupportedMediaType", "The body is not application/json."),
     422: ("KeyUsedOtherwise", "The Idempotency-Key was used for another request."),
     429: ("TooManyRequests", "More than the limits allow: wait for Retry-After."),
+    503: ("Unavailable", "The database cannot do it now: wait for Retry-After."),
 }
-WAITS = {409, 429}
+WAITS = {409, 429, 503}
 
 KEY_PARAMETER = {
     "name": once.HEADER,
@@ -109,7 +110,7 @@ class Schema(AutoSchema):
 
     def _codes(self, operation: dict[str, Any], *, keyed: bool) -> set[int]:
         """Return the errors that an operation of this shape can answer."""
-        codes = {401, 429}
+        codes = {401, 429, 503}
         names = {parameter["name"]: parameter for parameter in operation.get("parameters", [])}
         body = "requestBody" in operation
         if {} not in operation.get("security", []):
