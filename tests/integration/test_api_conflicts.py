@@ -7,7 +7,6 @@ from django.db import connection, transaction
 
 import outbox
 from apps.helpdesk import actions
-from apps.helpdesk.models import Ticket
 from tests.integration.test_moved_on import logged
 
 
@@ -103,18 +102,44 @@ def test_of_a_ticket_that_somebody_holds_is_told_to_come_again(
     client = api(world.a.operator)
     headers = {} if key is None else {"Idempotency-Key": key}
 
-    def ask():
-        with connection.cursor() as cursor:
-            cursor.execute("SET lock_timeout = '200ms'")
-        path = f"/api/v1/tickets/{ticket.pk}/{of}"
-        answer = getattr(client, method)(path, body, format="json", headers=headers)
-        connection.close()
-        return answer
+    path = f"/api/v1/tickets/{ticket.pk}/{of}"
 
-    with ThreadPoolExecutor(1) as pool, transaction.atomic():
-        Ticket.objects.select_for_update().get(pk=ticket.pk)
-        answer = pool.submit(ask).result(30)
+    answer = while_held(
+        ticket, lambda: getattr(client, method)(path, body, "json", headers=headers)
+    )
 
     assert answer.status_code == 409, answer.content
     assert answer["Retry-After"] == "1"
     assert "try again" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("key", [None, "a-key"])
+def test_of_a_new_ticket_whose_site_somebody_holds_is_told_to_come_again(world, api, key):
+    client, site = api(world.a.operator), world.a.near
+    body = {"site_id": site.pk, "description": "x"}
+    headers = {} if key is None else {"Idempotency-Key": key}
+
+    def ask():
+        return client.post("/api/v1/tickets/", body, format="json", headers=headers)
+
+    answer = while_held(site, ask)
+
+    assert answer.status_code == 409, answer.content
+    assert answer["Retry-After"] == "1"
+    assert "The site is being changed" in answer.json()["detail"]
+    assert ask().status_code == 201
+
+
+def while_held(row, ask):
+    """Return what ``ask`` answers while another transaction holds the row."""
+
+    def beside():
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '200ms'")
+        answer = ask()
+        connection.close()
+        return answer
+
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        type(row).objects.select_for_update().get(pk=row.pk)
+        return pool.submit(beside).result(30)
