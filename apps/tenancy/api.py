@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from apps.tenancy import devices, lockout, tickets
 from apps.tenancy.access import refusal_of
 from apps.tenancy.http.bodies import Known
+from apps.tenancy.http.openapi import conflict
 from apps.tenancy.http.problems import Problem
 from apps.tenancy.http.scoped import ScopedView, access_by
 from apps.tenancy.http.throttles import PerCaller, PerLogin
@@ -41,7 +42,10 @@ class TokenView(APIView):
     permission_classes = [AllowAny]
     throttle_classes = [PerCaller, PerLogin]
 
-    @extend_schema(request=Login, responses=Token)
+    @extend_schema(
+        request=Login,
+        responses={200: Token, **conflict(f"With `device`: there are {devices.MOST} of the user.")},
+    )
     def post(self, request: Request) -> Response:
         login = Login(data=request.data)
         login.is_valid(raise_exception=True)

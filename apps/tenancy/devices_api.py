@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from apps.tenancy import devices
 from apps.tenancy.http.bodies import Known
+from apps.tenancy.http.openapi import conflict
 from apps.tenancy.http.problems import Problem
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -50,7 +51,10 @@ class DevicesView(APIView):
         found = devices.devices_of(_caller(request), asked_with=request.auth)
         return Response({"results": DeviceRow(found, many=True).data})
 
-    @extend_schema(request=NewDevice, responses={201: MadeDevice})
+    @extend_schema(
+        request=NewDevice,
+        responses={201: MadeDevice, **conflict(f"There are {devices.MOST} of the user.")},
+    )
     def post(self, request: Request) -> Response:
         given = NewDevice(data=request.data)
         given.is_valid(raise_exception=True)

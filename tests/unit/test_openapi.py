@@ -40,6 +40,15 @@ class TestEveryOperation:
                         "application/problem+json"
                     }, (path, method, code)
 
+    def test_that_makes_a_device_tells_that_there_are_too_many(
+        self, document: dict[str, Any]
+    ) -> None:
+        for name in ("token", "devices"):
+            operation = document["paths"][f"/api/v1/auth/{name}/"]["post"]
+            told = operation["responses"]["409"]
+            assert "50" in told["description"]
+            assert set(told["content"]) == {"application/problem+json"}
+
     def test_that_writes_takes_a_key_unless_it_answers_with_a_secret(
         self, document: dict[str, Any]
     ) -> None:

@@ -10,7 +10,12 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema_serializer, inline_serializer
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema_serializer,
+    inline_serializer,
+)
 from rest_framework import serializers
 
 from apps.tenancy.http import once
@@ -71,6 +76,11 @@ class ProblemShape(serializers.Serializer[dict[str, Any]]):
     detail = serializers.CharField(help_text="What is wrong, and what to do.")
     request_id = serializers.CharField(required=False, help_text="For who reads the logs.")
     errors = FieldError(many=True, required=False)  # type: ignore[assignment]
+
+
+def conflict(description: str) -> dict[tuple[int, str], OpenApiResponse]:
+    """Return the 409 of an operation that others of its kind do not have, for ``responses``."""
+    return {(409, CONTENT_TYPE): OpenApiResponse(ProblemShape, description=description)}
 
 
 class Schema(AutoSchema):
