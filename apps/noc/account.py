@@ -107,7 +107,7 @@ def _show(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpRespon
             "tenant": access and Tenant.objects.get(pk=access.tenant_id),
             "may": [label for value, label in Capability.choices if access and access.may(value)],
             "sites": _sites(access.sites) if access and access.sites is not None else None,
-            "devices": devices.devices_of(user),
+            "listing": devices.devices_of(user),
             "most": devices.MOST,
             **more,
         },

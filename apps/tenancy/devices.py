@@ -1,8 +1,9 @@
 """
 Devices: tokens with a name, which their owner can tell apart and revoke.
 
-A token that was made without a name has no device. All of them are listed under an id that names
-the token and helps nobody to use it.
+A token that was made without a name has no device. They are listed under an id that names the token
+and helps nobody to use it. Tokens without a name have no bound, so the list has one: it keeps those
+with a name, of which there are few, and the newest of the others.
 """
 
 import logging
@@ -12,7 +13,7 @@ from datetime import datetime
 
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from knox.models import AuthToken
 
 from apps.tenancy.models import Device
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 MAX_NAME = 100  # characters
 MOST = 50  # per user
+LISTED = 200  # tokens of a user, with a name or without
 ID = re.compile(r"[0-9a-f]{16}")
 
 # At most one write a minute for each device. It takes no lock that it would have to wait for.
@@ -52,6 +54,14 @@ class Listed:
     current: bool  # it is the token that was asked with
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The tokens of a user, newest first, and how many older ones without a name there are."""
+
+    devices: list[Listed]
+    more: int
+
+
 @transaction.atomic
 def add(user: User, *, name: str, read_only: bool) -> tuple[Listed, str]:
     """
@@ -68,10 +78,15 @@ def add(user: User, *, name: str, read_only: bool) -> tuple[Listed, str]:
     return _listed(token, asked_with=None), secret
 
 
-def devices_of(user: User, *, asked_with: object = None) -> list[Listed]:
-    """Return the tokens of ``user``, newest first; ``asked_with`` is the request's own, if any."""
-    tokens = _tokens_of(user).select_related("device").order_by("-created", "digest")
-    return [_listed(token, asked_with=asked_with) for token in tokens]
+def devices_of(user: User, *, asked_with: object = None) -> Listing:
+    """Return at most 200 tokens of ``user``; ``asked_with`` is the request's own, if any."""
+    tokens = _tokens_of(user).select_related("device").annotate(nameless=Q(device=None))
+    found = list(tokens.order_by("nameless", "-created", "digest")[: LISTED + 1])
+    more = _tokens_of(user).count() - LISTED if len(found) > LISTED else 0
+    newest_first = sorted(
+        found[:LISTED], key=lambda token: (-token.created.timestamp(), token.digest)
+    )
+    return Listing([_listed(token, asked_with=asked_with) for token in newest_first], more)
 
 
 def revoke(user: User, device_id: str) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.contrib.auth.models import User
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
@@ -39,17 +39,23 @@ class MadeDevice(DeviceRow):
     token = serializers.CharField(help_text="Shown once. For the header: Authorization: Token …")
 
 
+class DeviceList(serializers.Serializer[Any]):
+    results = DeviceRow(many=True)
+    more = serializers.IntegerField(
+        help_text=f"Older tokens without a name, beyond the {devices.LISTED} that are listed."
+    )
+
+
 class DevicesView(APIView):
     """Who belongs to no tenant can still revoke what they have."""
 
     permission_classes = [IsAuthenticated]
 
-    @extend_schema(
-        responses=inline_serializer("DeviceList", {"results": DeviceRow(many=True)}),
-    )
+    @extend_schema(responses=DeviceList)
     def get(self, request: Request) -> Response:
         found = devices.devices_of(_caller(request), asked_with=request.auth)
-        return Response({"results": DeviceRow(found, many=True).data})
+        rows = DeviceRow(found.devices, many=True).data
+        return Response({"results": rows, "more": found.more})
 
     @extend_schema(
         request=NewDevice,

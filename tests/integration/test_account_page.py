@@ -162,6 +162,22 @@ class TestTokens:
         assert answer.status_code == 409
         assert "revoke one" in text_of(answer)
 
+    def test_lists_some_and_tells_how_many_more_there_are(self, user: Any, browse: Browse) -> None:
+        for _ in range(devices.LISTED):
+            AuthToken.objects.create(user)
+        browser = browse()
+        page = browser.get(ACCOUNT)
+        assert page.content.count(b"/account/tokens/") == devices.LISTED + 1  # the form's
+        assert "older token" not in text_of(page)
+        AuthToken.objects.create(user)
+
+        page = browser.get(ACCOUNT)
+
+        assert page.content.count(b"/account/tokens/") == devices.LISTED + 1
+        assert "And 1 older token without a name." in text_of(page)
+        browser.post(f"{ACCOUNT}sign-out/", {"tokens": "1"})
+        assert not AuthToken.objects.filter(user=user).exists()
+
     def test_revokes_ones_own_alone(self, world: World, user: Any, browse: Browse) -> None:
         mine, _ = devices.add(user, name="mine", read_only=False)
         others, _ = devices.add(world.a.admin, name="other", read_only=False)

@@ -117,6 +117,34 @@ class TestDevices:
         }  # fmt: skip
         assert [row["current"] for row in unnamed.get(DEVICES).json()["results"]] == [False, True]
 
+    def test_lists_two_hundred_and_tells_how_many_more_there_are(
+        self, world: World, django_assert_num_queries: Any
+    ) -> None:
+        _, client = device_of(world.a.operator, name="the oldest")
+        AuthToken.objects.bulk_create(
+            AuthToken(user=world.a.operator, digest=f"{number:0128x}", token_key=f"{number:08x}")
+            for number in range(devices.LISTED + 7)
+        )
+        newest = client.post(DEVICES, {"name": "the newest"}, format="json").json()
+
+        listed = client.get(DEVICES).json()
+
+        assert len(listed["results"]) == devices.LISTED
+        assert listed["more"] == 9
+        made = [row["created_at"] for row in listed["results"]]
+        assert made == sorted(made, reverse=True)
+        # Those with a name are there however many newer ones there are.
+        assert listed["results"][0]["id"] == newest["id"]
+        assert (listed["results"][-1]["name"], listed["results"][-1]["current"]) == (
+            "the oldest",
+            True,
+        )
+        with django_assert_num_queries(2):
+            assert devices.devices_of(world.a.operator).more == 9
+        AuthToken.objects.filter(device=None).delete()
+        with django_assert_num_queries(1):
+            assert devices.devices_of(world.a.operator).more == 0
+
     def test_makes_one_whose_token_is_shown_once(self, world: World, api: Api) -> None:
         client = api(world.a.operator)
 
