@@ -1,6 +1,7 @@
 """The door: the login page, and what is answered while a user name is locked."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
@@ -20,6 +21,11 @@ class SignIn(LoginView):
 
     template_name = PAGE
     redirect_authenticated_user = True
+
+    def get_redirect_url(self) -> str:
+        """Return where the caller wanted to go; the door itself leads nowhere."""
+        wanted: str = super().get_redirect_url()
+        return "" if urlsplit(wanted).path == self.request.path else wanted
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         signed_out = "signed-out" in self.request.GET

@@ -230,6 +230,22 @@ class TestLogin:
     def test_leads_on_who_is_signed_in(self, browse: Browse) -> None:
         assert browse().get("/login/").headers["Location"] == "/"
 
+    @pytest.mark.parametrize(
+        "wanted",
+        ["/login/", "/login/?next=/login/", "/login/#top", "http://testserver/login/"],
+    )
+    def test_leads_nobody_to_itself(self, user: Any, browse: Browse, wanted: str) -> None:
+        form = {"username": user.username, "password": PASSWORD, "next": wanted}
+
+        for answer in (
+            browse().get("/login/", {"next": wanted}),
+            browse().post("/login/", form),
+            Client().post("/login/", form),
+        ):
+            assert answer.status_code == 302
+            assert answer.headers["Location"] == "/"
+        assert 'name="next"' not in Client().get("/login/", {"next": wanted}).content.decode()
+
 
 class TestWall:
     def test_gives_its_page_without_any_data_to_who_is_not_signed_in(self, world: World) -> None:
