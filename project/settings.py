@@ -298,7 +298,10 @@ AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # it ends by itself, whoe
 AXES_DISABLE_ACCESS_LOG = True  # who was logged in when is not kept
 AXES_ENABLE_ADMIN = False  # ours shows the rows and edits none
 AXES_VERBOSE = False
-AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
+AXES_SENSITIVE_PARAMETERS = [
+    *("username", "ip_address", "csrfmiddlewaretoken"),
+    *("old_password", "new_password1", "new_password2"),  # it keeps the form beside the attempt
+]
 
 # --- Logs ------------------------------------------------------------------------------------
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="json")

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
-from django.contrib.auth import logout, update_session_auth_hash
+from django.contrib.auth import authenticate, logout, update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.models import User
@@ -13,16 +13,33 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_POST
 
 from apps.noc.version import version
-from apps.tenancy import devices
+from apps.tenancy import devices, lockout
 from apps.tenancy.access import access_of
 from apps.tenancy.models import Capability, Site, Tenant
 from apps.tenancy.sessions import end_all
 
 WALL = "wall"  # a token for a wallboard: read-only, shown as the address that signs in by it
+
+
+class NewPassword(PasswordChangeForm):
+    """Asks for the present password at a door, so that wrong ones are counted and lock."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.request = request
+        super().__init__(_user(request), request.POST)
+
+    @sensitive_variables("given")
+    def clean_old_password(self) -> str:
+        given: str = self.cleaned_data["old_password"]
+        if authenticate(self.request, username=self.user.get_username(), password=given) is None:
+            wrong = "password_incorrect"
+            raise forms.ValidationError(self.error_messages[wrong], code=wrong)
+        lockout.forgive(self.request, self.user)
+        return given
 
 
 class NewToken(forms.Form):
@@ -45,12 +62,17 @@ def page(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters()
 def change_password(request: HttpRequest) -> HttpResponse:
     """Set another password. This browser stays signed in, all others are signed out by it."""
-    form = PasswordChangeForm(_user(request), request.POST)
+    form = NewPassword(request)
     if not form.is_valid():
         return _show(request, password=form, status=400)
     update_session_auth_hash(request, form.save())
     messages.success(request, "The password is changed. All other browsers are signed out.")
     return redirect("account")
+
+
+def password_locked(request: HttpRequest, minutes: int) -> HttpResponse:
+    """Return what :func:`change_password` answers to who is locked; ``door.locked`` asks for it."""
+    return _show(request, password_locked_minutes=minutes, status=429)
 
 
 @never_cache

@@ -1,4 +1,4 @@
-"""The door: the login page, and what is answered while a user name is locked."""
+"""The door: the login page, and what every door answers while a user name is locked."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -6,8 +6,10 @@ from urllib.parse import urlsplit
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from apps.noc.account import password_locked
 from apps.tenancy.http.problems import answer as problem
 from apps.tenancy.http.problems import is_of_the_api
 from apps.tenancy.lockout import locked_seconds
@@ -34,7 +36,7 @@ class SignIn(LoginView):
 
 def locked(request: HttpRequest, *_: object) -> HttpResponse:
     """
-    Return the answer to a login whose user name is locked, of all three doors.
+    Return the answer to a password whose user name is locked, of all four doors.
 
     Called by the middleware of axes, with more arguments that differ under ASGI.
     """
@@ -48,8 +50,11 @@ def locked(request: HttpRequest, *_: object) -> HttpResponse:
             f" come again in {minutes} min. The right one is refused until then."
         )
         return problem(TOO_MANY, detail, headers)
-    page = {"locked_minutes": minutes, "next": _next(request)}
-    answer = render(request, PAGE, page, status=TOO_MANY)
+    if request.path == reverse("account-password"):
+        answer = password_locked(request, minutes)
+    else:
+        page = {"locked_minutes": minutes, "next": _next(request)}
+        answer = render(request, PAGE, page, status=TOO_MANY)
     for name, value in headers.items():
         answer.headers[name] = value
     return answer

@@ -1,4 +1,4 @@
-"""Wrong passwords lock a user name from one address for some minutes, at all three doors."""
+"""Wrong passwords lock a user name from one address for some minutes, at all four doors."""
 
 import json
 from collections.abc import Callable
@@ -19,10 +19,11 @@ from apps.tenancy.lockout import UNKNOWN, address_of, forget_ended
 from tests.integration.conftest import World
 from tests.integration.web_process import WebProcess
 
-PASSWORD = "k7qm-x2fa-3tbd"
+PASSWORD = NEW = "k7qm-x2fa-3tbd"  # the same, so that a change leaves it
 LIMIT = 5
 HERE, THERE = "203.0.113.7", "203.0.113.8"
 PAGE, ADMIN, TOKEN = "/login/", "/admin/login/", "/api/v1/auth/token/"
+CHANGE = "/account/password/"  # of who is signed in, and may have left the browser to others
 LogIn = Callable[..., Any]
 
 
@@ -45,6 +46,10 @@ def log_in(user: Any) -> LogIn:
         client = Client(REMOTE_ADDR=address, raise_request_exception=False, headers=headers)
         if door == TOKEN:
             return client.post(door, json.dumps(body), content_type="application/json")
+        if door == CHANGE:
+            client.force_login(type(user).objects.get(pk=user.pk))
+            passwords = {"old_password": password, "new_password1": NEW, "new_password2": NEW}
+            return client.post(door, passwords)
         return client.post(door, body | {"next": "/admin/" if door == ADMIN else "/?site=1"})
 
     return send
@@ -52,7 +57,7 @@ def log_in(user: Any) -> LogIn:
 
 def lock(log_in: LogIn, **options: Any) -> Any:
     for _ in range(LIMIT - 1):
-        assert log_in("wrong", **options).status_code in (200, 401)
+        assert log_in("wrong", **options).status_code in (200, 400, 401)
     return log_in("wrong", **options)
 
 
@@ -61,7 +66,7 @@ def turn_back(**by: float) -> None:
     AccessAttempt.objects.update(attempt_time=F("attempt_time") - timedelta(**by))
 
 
-DOORS = pytest.mark.parametrize("door", [PAGE, ADMIN, TOKEN])
+DOORS = pytest.mark.parametrize("door", [PAGE, ADMIN, TOKEN, CHANGE])
 
 
 class TestLockout:
@@ -92,7 +97,8 @@ class TestLockout:
     def test_of_one_door_closes_all(self, log_in: LogIn, door: str) -> None:
         lock(log_in, door=door)
 
-        assert {log_in(PASSWORD, door=each).status_code for each in (PAGE, ADMIN, TOKEN)} == {429}
+        doors = (PAGE, ADMIN, TOKEN, CHANGE)
+        assert {log_in(PASSWORD, door=each).status_code for each in doors} == {429}
 
     @DOORS
     def test_ends_by_itself_also_while_somebody_goes_on_trying(
@@ -158,6 +164,24 @@ class TestLockout:
 
         (attempt,) = AccessAttempt.objects.all()
         assert "wrong-7f3a" not in str(vars(attempt))
+
+    def test_keeps_no_password_of_who_changes_it(self, log_in: LogIn) -> None:
+        log_in("wrong-7f3a", door=CHANGE)
+
+        (attempt,) = AccessAttempt.objects.all()
+        assert "new_password1" in attempt.post_data
+        assert "wrong-7f3a" not in str(vars(attempt))
+        assert NEW not in str(vars(attempt))
+
+    def test_is_told_on_the_page_where_the_password_is_changed(
+        self, user: Any, log_in: LogIn
+    ) -> None:
+        page = lock(log_in, door=CHANGE).content.decode()
+
+        assert 'id="id_old_password"' in page
+        assert 'id="id_username"' not in page
+        user.refresh_from_db()
+        assert user.check_password(PASSWORD)
 
     def test_leads_back_to_where_one_wanted_to_go_and_to_no_other_host(
         self, user: Any, log_in: LogIn
