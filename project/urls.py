@@ -4,6 +4,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from apps.noc import account, api_docs, dashboard, door, metrics, version
 from project import health
@@ -23,6 +24,8 @@ urlpatterns = [
     path("account/tokens/<slug:device_id>/", account.revoke, name="account-revoke"),
     path("account/sign-out/", account.sign_out_everywhere, name="account-sign-out"),
     path("version", version.view, name="version"),
+    # The admin's own asks for the present password where nobody counts wrong ones.
+    path("admin/password_change/", RedirectView.as_view(pattern_name="account")),
     path("admin/", admin.site.urls),
     path("api/docs/", api_docs.page, name="api-docs"),
     path("api/v1/", include("project.api")),

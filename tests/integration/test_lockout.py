@@ -229,6 +229,17 @@ class TestForget:
 
 
 class TestAdmin:
+    def test_leads_to_the_one_page_where_the_password_is_changed(self, user: Any) -> None:
+        browser = Client()
+        browser.force_login(user)
+        assert 'href="/admin/password_change/"' in browser.get("/admin/").content.decode()
+
+        for answer in (
+            browser.get("/admin/password_change/"),
+            browser.post("/admin/password_change/", {"old_password": "wrong"}),
+        ):
+            assert answer.headers["Location"] == "/account/"
+
     def test_shows_the_counts_to_superusers_alone_and_edits_none(
         self, user: Any, log_in: LogIn
     ) -> None:
