@@ -72,7 +72,27 @@ class TestSettings:
 
     def test_of_the_compose_file_are_all_in_the_tables(self) -> None:
         used = compose_file.required_variables() | set(compose_file.optional_variables())
-        assert used <= set(table("Environment")) | set(table("`docker-compose.yml`"))
+        assert used <= {*table("Environment"), *feed_variables(), *table("`docker-compose.yml`")}
+
+    def test_are_all_passed_on_by_the_compose_file_with_their_defaults(self) -> None:
+        documented = table("Environment") | feed_variables()
+        (told,) = re.findall(r"^Every variable above.*?\n\n", text("docs/settings.md"), re.M | re.S)
+        excepted, _, made = told.partition("The file itself sets")
+        names = re.compile(r"`([A-Z_]+)`")
+        local, fixed = (set(names.findall(part)) for part in (excepted, made.partition(".")[0]))
+        passed_on = compose_file.raw()["x-environment"]
+
+        assert set(passed_on) | {"NOC_INSTANCE"} == set(documented) - local
+        for name, default in documented.items():
+            if name in local | fixed:
+                continue
+            given = compose_file.VARIABLE.match(passed_on[name])
+            assert given is not None, name
+            assert given["name"] == name
+            if re.fullmatch(r"[\d,]+", default):
+                assert given["text"] == default.replace(",", ""), name
+            if default == "none":
+                assert given["text"] == "" or given["kind"] == "?", name
 
 
 class TestCommands:
@@ -93,6 +113,11 @@ def table(heading: str) -> dict[str, str]:
     """The first two columns of the table below a heading of docs/settings.md."""
     _, _, rest = text("docs/settings.md").partition(f"## {heading}\n")
     return rows(rest)
+
+
+def feed_variables() -> dict[str, str]:
+    """The environment variables of `settings.FEED`, with the defaults of its table."""
+    return {f"FEED_{key.upper()}": default for key, default in table("`settings.FEED`").items()}
 
 
 def rows(part: str) -> dict[str, str]:
