@@ -75,6 +75,12 @@ def audible(page: Page) -> Page:
     return page
 
 
+def sign_in_again(page: Page, user: Seed) -> None:
+    page.get_by_label("User name").fill(user["username"])
+    page.get_by_label("Password").fill(user["password"])
+    page.get_by_role("button", name="Sign in").click()
+
+
 def settings(page: Page) -> Locator:
     popover = page.locator("#alarm-settings")
     if not popover.is_visible():
@@ -163,6 +169,26 @@ class TestSound:
         desk.open()
         expect(alarms(second)).to_have_attribute("data-sounded", "1", timeout=LIVE_MS)
 
+    def test_is_left_to_another_tab_when_the_page_has_ended(
+        self, desk: Desk, sign_in: Open
+    ) -> None:
+        first = audible(live(sign_in(desk.user)))
+        second = first.context.new_page()
+        second.goto(first.url)
+        live(second)
+
+        with first.expect_response("**/auth/me/"):  # whether it goes on with another session
+            second.get_by_role("button", name="Sign out").click()
+        expect(first.locator("#state")).to_have_attribute("data-state", "signed-out")
+        expect(alarms(first)).to_have_attribute("data-state", "ended")
+        expect(first.locator(".alarm-state")).to_have_text("No sound: signed out")
+        sign_in_again(second, desk.user)
+
+        audible(live(second))
+        desk.open()
+        expect(alarms(second)).to_have_attribute("data-sounded", "1", timeout=LIVE_MS)
+        assert sounded(first) == 0
+
     def test_is_made_once_for_all_that_the_browser_did_not_know(
         self, desk: Desk, sign_in: Open
     ) -> None:
@@ -195,6 +221,23 @@ class TestSound:
 
         expect(alarms(page)).to_have_attribute("data-rang", "2", timeout=LIVE_MS)
         expect(alarms(page)).to_have_attribute("data-rang-text", re.compile(shown["ticket_no"]))
+
+    def test_of_the_view_comes_from_each_tab_that_shows_it(
+        self, desk: Desk, sign_in: Open, stack: Running
+    ) -> None:
+        first = audible(live(sign_in(desk.user, path="/?priority=HIGH")))
+        second = first.context.new_page()
+        second.goto(f"{stack['http']}/?priority=CRITICAL")
+        live(second)
+        second.locator(".brand").click()
+        expect(alarms(second)).to_have_attribute("data-state", "elsewhere")
+
+        settings(first).locator("[name=view-only]").check()
+        expect(alarms(second)).to_have_attribute("data-state", "on")
+        desk.open()
+
+        expect(alarms(second)).to_have_attribute("data-sounded", "1", timeout=LIVE_MS)
+        assert rang(first) == 0
 
 
 class TestMute:

@@ -29,10 +29,12 @@ const UNTIL_TURNED_ON = -1;
 const MINUTE_MS = 60_000;
 const TICK_MS = 1_000;
 const NAMED = 5; // of those that ring
+/** Of a feed that has ended: this tab hears of nothing. @type {Record<string, string>} */
+const ENDED = { "signed-out": "No sound: signed out", stopped: "No sound: stopped" };
 /** @type {Record<string, string>} */
 const SOUND_WORD = { none: "no sound", once: "once", repeat: "until acknowledged" };
 /** Where there is no room, as on a phone. @type {Record<string, string>} */
-const SHORT = { off: "Off", muted: "Muted", quiet: "Quiet", blocked: "Click for sound", elsewhere: "", on: "" };
+const SHORT = { off: "Off", ended: "No sound", muted: "Muted", quiet: "Quiet", blocked: "Click for sound", elsewhere: "", on: "" };
 const PERMISSION = {
   granted: "Desktop notifications are allowed.",
   default: "",
@@ -200,8 +202,9 @@ export class Alarms {
     dataset.rangSound = ring.sound ?? "";
     dataset.rangText = told(ring);
     this.#page.dispatchEvent(new CustomEvent("rang", { detail: ring }));
-    if (ring.sound && this.#soundTab.held) void this.#play(ring.sound);
-    if (ring.desktop && this.#desktopTab.held) {
+    const { viewOnly } = this.#settings; // then another tab, whose view may be another, does not do it for this one
+    if (ring.sound && (viewOnly || this.#soundTab.held)) void this.#play(ring.sound);
+    if (ring.desktop && (viewOnly || this.#desktopTab.held)) {
       const [first] = ring.alarms;
       const clicked = () => (ring.alarms.length === 1 && first.ticket !== undefined ? this.#page.open(first.ticket) : undefined);
       const title = ring.reason === "away" ? "While this page was away" : "NOC";
@@ -289,22 +292,25 @@ export class Alarms {
 
   // --- what is seen -------------------------------------------------------------------------------
 
-  /** @returns {["off" | "muted" | "quiet" | "blocked" | "elsewhere" | "on", string]} */
+  /** @returns {["off" | "ended" | "muted" | "quiet" | "blocked" | "elsewhere" | "on", string]} */
   get #state() {
-    const { quiet } = this.#settings;
+    const { quiet, viewOnly } = this.#settings;
     const until = this.#mutedUntil;
     if (this.#sounds.state === "off") return ["off", "Sound off"];
+    const ended = ENDED[this.#page.feed.state];
+    if (ended) return ["ended", ended];
     if (until) return ["muted", until === UNTIL_TURNED_ON ? "Muted" : `Muted until ${this.#page.times.clockWithZone(until)}`];
     if (this.#quiet) return ["quiet", `Quiet until ${quiet.to}`];
     if (this.#sounds.state === "blocked") return ["blocked", "Sound needs a click"];
-    return this.#soundTab.held ? ["on", "Sound on"] : ["elsewhere", "Sound in another tab"];
+    return viewOnly || this.#soundTab.held ? ["on", "Sound on"] : ["elsewhere", "Sound in another tab"];
   }
 
   #draw() {
     const settings = this.#settings;
     this.#sounds.want(settings.sound);
-    this.#soundTab.want(this.#sounds.state === "on");
-    this.#desktopTab.want(this.#desktop.permission === "granted");
+    const forAll = !settings.viewOnly && ENDED[this.#page.feed.state] === undefined;
+    this.#soundTab.want(forAll && this.#sounds.state === "on");
+    this.#desktopTab.want(forAll && this.#desktop.permission === "granted");
     const [state, words] = this.#state;
     this.#root.dataset.state = state;
     render(
