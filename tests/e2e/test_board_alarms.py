@@ -41,8 +41,16 @@ class Desk:
 
     def raise_at_once(self, tickets: list[Seed]) -> None:
         """One transaction: their events come together."""
+        self._raise(tickets, "SELECT")
+
+    def raise_unheard(self, tickets: list[Seed]) -> None:
+        """Without an event, as after a restore: only a snapshot shows it."""
+        self._raise(tickets, "SELECT outbox_mute('a test')")
+
+    def _raise(self, tickets: list[Seed], first: str) -> None:
         ids = [ticket["id"] for ticket in tickets]
         with psycopg.connect(self._stack["database_url"]) as database:
+            database.execute(first)
             database.execute(
                 "UPDATE helpdesk_ticket SET priority = 'CRITICAL' WHERE id = ANY(%s)", [ids]
             )
@@ -208,6 +216,19 @@ class TestSound:
         expect(alarms(page).locator(".alarm-state")).to_be_visible()
         assert rang(page) == 0  # what was known does not ring again
 
+    def test_is_made_for_what_a_later_snapshot_shows_worse(
+        self, desk: Desk, sign_in: Open, stack: Running
+    ) -> None:
+        ticket = desk.open("LOW")
+        page = audible(live(sign_in(desk.user)))
+
+        desk.raise_unheard([ticket])
+        stack.manage("outbox_new_epoch", "--reason", "a test")
+
+        expect(alarms(page)).to_have_attribute("data-rang", "1", timeout=LIVE_MS)
+        expect(alarms(page)).to_have_attribute("data-rang-reason", "away")
+        expect(alarms(page)).to_have_attribute("data-rang-text", re.compile(ticket["ticket_no"]))
+
     def test_follows_the_scope_or_on_demand_the_view(self, desk: Desk, sign_in: Open) -> None:
         page = audible(live(sign_in(desk.user, path="/?priority=CRITICAL")))
         desk.open("HIGH")
@@ -301,6 +322,26 @@ class TestSnooze:
         expect(settings(page).locator(f"[data-repeating='{ticket['id']}']")).to_have_count(0)
         page.clock.fast_forward(16 * MINUTE_MS)
         expect(settings(page).locator(f"[data-snoozed='{ticket['id']}']")).to_have_count(0)
+        expect(alarms(page)).to_have_attribute("data-rang-reason", "again", timeout=60_000)
+
+    def test_lasts_over_a_reload(self, desk: Desk, sign_in: Open) -> None:
+        page = live(sign_in(desk.user))
+        page.clock.install()
+        page.reload()
+        audible(live(page))
+        ticket = desk.open()
+        expect(alarms(page)).to_have_attribute("data-sounded", "1", timeout=LIVE_MS)
+        settings(page).locator(f"[data-repeating='{ticket['id']}'] [data-snooze='15']").click()
+        snoozed = settings(page).locator(f"[data-snoozed='{ticket['id']}']")
+        expect(snoozed).to_be_visible()
+
+        page.reload()
+
+        audible(live(page))
+        settings(page)
+        expect(snoozed).to_be_visible()
+        expect(page.locator(f"[data-repeating='{ticket['id']}']")).to_have_count(0)
+        page.clock.fast_forward(16 * MINUTE_MS)
         expect(alarms(page)).to_have_attribute("data-rang-reason", "again", timeout=60_000)
 
     def test_can_be_had_from_the_menu_of_a_row(self, desk: Desk, sign_in: Open) -> None:

@@ -23,6 +23,12 @@ class Desk {
     return this;
   }
 
+  /** Take what a snapshot says. */
+  find(...alarms) {
+    for (const each of alarms) this.rules.found(each, this.now);
+    return this;
+  }
+
   /** Let time pass and return what rang, second by second. */
   pass(ms) {
     const rings = [];
@@ -238,12 +244,43 @@ describe("a snooze", () => {
     assert.deepEqual(desk.rules.snoozes, []);
   });
 
-  it("lasts over a reload", () => {
-    const desk = new Desk({ known: ["ticket:1"], snoozes: [["ticket:1", START + 30 * MINUTE]] }).with({ live: false });
-    desk.rules.stand(alarm(1), desk.now);
-    assert.equal(desk.caughtUp(), null);
-    assert.deepEqual(desk.sounds(29 * MINUTE).length, 0);
-    assert.deepEqual(desk.sounds(MINUTE + 1000), [["again", "CRITICAL"]]);
+  it("lasts over a reload, and ends as it would have without", () => {
+    for (const severity of ["CRITICAL", "HIGH"]) {
+      const desk = new Desk({ known: ["ticket:1"], snoozes: [["ticket:1", START + 30 * MINUTE]] }).with({ live: false }).find(alarm(1, severity));
+      assert.equal(desk.caughtUp(), null);
+      assert.deepEqual(desk.sounds(29 * MINUTE), []);
+      assert.deepEqual(desk.sounds(MINUTE + 1000), [["again", severity]]);
+    }
+  });
+});
+
+describe("a later snapshot", () => {
+  it("rings for what got worse meanwhile", () => {
+    const desk = new Desk().rise(alarm(1, "LOW"), alarm(2));
+    desk.pass(2000);
+
+    const ring = desk.with({ live: false }).find(alarm(1), alarm(2)).caughtUp();
+
+    assert.deepEqual([ring?.reason, ring && told(ring)], ["away", "CRITICAL 1"]);
+  });
+
+  it("does not ring for what stands as it stood, or is less severe", () => {
+    const desk = new Desk().rise(alarm(1, "LOW"), alarm(2));
+    desk.pass(2000);
+
+    assert.equal(desk.with({ live: false }).find(alarm(1, "LOW"), alarm(2, "HIGH")).caughtUp(), null);
+    assert.deepEqual(desk.sounds(10 * MINUTE), []);
+  });
+
+  it("leaves a snooze, unless it got worse", () => {
+    const desk = new Desk().rise(alarm(1, "LOW"), alarm(2));
+    desk.pass(2000);
+    for (const key of ["ticket:1", "ticket:2"]) desk.rules.snooze(key, desk.now + 30 * MINUTE, desk.now);
+
+    const ring = desk.with({ live: false }).find(alarm(1), alarm(2)).caughtUp();
+
+    assert.equal(ring && told(ring), "CRITICAL 1");
+    assert.deepEqual(desk.rules.snoozes.map(([key]) => key), ["ticket:2"]);
   });
 });
 

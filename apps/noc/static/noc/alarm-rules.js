@@ -183,6 +183,20 @@ export class AlarmRules {
   }
 
   /**
+   * A snapshot says that it is to be taken notice of. It rose meanwhile if it did not stand, or was less severe; that
+   * what was put off does not stand only tells that the page was loaded again.
+   * @param {Alarm} alarm
+   * @param {number} now
+   */
+  found(alarm, now) {
+    const stood = this.#standing.get(alarm.key)?.alarm;
+    const until = this.snoozedUntil(alarm.key, now);
+    if (stood ? isWorse(alarm.severity, stood.severity) : until === null) return this.rise(alarm, now, false);
+    this.stand(alarm, now);
+    if (until !== null) this.snooze(alarm.key, until, now);
+  }
+
+  /**
    * It stands, and there is nothing new about it.
    * @param {Alarm} alarm
    * @param {number} now
@@ -203,11 +217,6 @@ export class AlarmRules {
     this.#missed.delete(key);
     this.#known.delete(key);
     this.#snoozes.delete(key);
-  }
-
-  /** @param {string} key */
-  stands(key) {
-    return this.#standing.has(key);
   }
 
   /** What repeats until it is acknowledged, the worst first. @param {number} now @returns {Alarm[]} */

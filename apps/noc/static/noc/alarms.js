@@ -125,8 +125,7 @@ export class Alarms {
       if (!isUnacknowledged(item.shown)) continue;
       const alarm = this.#alarm(item);
       standing.add(alarm.key);
-      if (this.#rules.stands(alarm.key)) this.#rules.stand(alarm, now);
-      else this.#rules.rise(alarm, now, false);
+      this.#rules.found(alarm, now);
     }
     for (const key of this.#rules.keys) if (!standing.has(key)) this.#rules.fall(key);
     this.#tidy();
