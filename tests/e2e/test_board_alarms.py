@@ -344,6 +344,24 @@ class TestSnooze:
         page.clock.fast_forward(16 * MINUTE_MS)
         expect(alarms(page)).to_have_attribute("data-rang-reason", "again", timeout=60_000)
 
+    def test_that_ended_since_it_got_worse_does_not_come_back(
+        self, desk: Desk, sign_in: Open
+    ) -> None:
+        ticket = desk.open("MEDIUM")
+        page = live(sign_in(desk.user))
+        row(page, ticket).locator("[data-menu]").click()
+        page.locator("#sheet [data-snooze='15']").click()
+        stored = "Object.keys(JSON.parse(localStorage.getItem('noc.prefs'))['alarms.snoozed'])"
+        assert page.evaluate(stored) == [f"ticket:{ticket['id']}"]
+
+        desk.raise_at_once([ticket])
+
+        expect(alarms(page)).to_have_attribute("data-rang", "1", timeout=LIVE_MS)
+        eventually(lambda: page.evaluate(stored) == [], seconds=20)
+        page.reload()
+        live(page)
+        expect(settings(page).locator(f"[data-repeating='{ticket['id']}']")).to_be_visible()
+
     def test_can_be_had_from_the_menu_of_a_row(self, desk: Desk, sign_in: Open) -> None:
         ticket = desk.open()
         page = live(sign_in(desk.user))

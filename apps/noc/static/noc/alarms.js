@@ -230,6 +230,11 @@ export class Alarms {
     const { prefs } = this.#page;
     const known = this.#rules.known;
     if (JSON.stringify(known) !== JSON.stringify(prefs.get(KNOWN, []))) prefs.set(KNOWN, known);
+    // One that the rules ended, as it got worse or was acknowledged, is not to silence the next page.
+    const snoozes = new Map(this.#rules.snoozes);
+    const stored = Object.entries(this.#stored);
+    const kept = stored.filter(([key]) => snoozes.has(key));
+    if (kept.length < stored.length) prefs.set(SNOOZED, Object.fromEntries(kept));
   }
 
   // --- settings -----------------------------------------------------------------------------------
