@@ -1,5 +1,7 @@
 // Requests to the API of this server, with the session's cookie or a token; errors as problem+json.
 
+const LIMIT_MS = 25_000; // the server may work at a write of many tickets for 20 s
+
 /** @typedef {{status: number, detail: string, [member: string]: any}} ProblemMembers */
 
 /** What the server refused, or that it did not answer (`status` 0). The message can be shown. */
@@ -32,14 +34,16 @@ export class HttpProblem extends Error {
 export class Http {
   #token;
   #base;
+  #limitMs;
 
-  /** @param {{base?: string, token?: string | null}} [options] `token`: instead of the session */
-  constructor({ base = "/api/v1/", token = null } = {}) {
+  /** @param {{base?: string, token?: string | null, limitMs?: number}} [options] `token`: instead of the session */
+  constructor({ base = "/api/v1/", token = null, limitMs = LIMIT_MS } = {}) {
     this.#base = base;
+    this.#limitMs = limitMs;
     this.#token = token;
   }
 
-  /** Like `fetch`, with what signs in. @type {typeof globalThis.fetch} */
+  /** Like `fetch`, with what signs in. It has no limit of time but its caller's. @type {typeof globalThis.fetch} */
   fetch = (input, init = {}) => {
     const headers = new Headers(init.headers);
     if (this.#token) headers.set("Authorization", `Token ${this.#token}`);
@@ -58,7 +62,8 @@ export class Http {
   }
 
   /**
-   * A write. It carries an Idempotency-Key, and is sent once more when no answer came.
+   * A write. It carries an Idempotency-Key, and is sent once more when the connection broke before an answer came. Both
+   * times together have the limit of one request: until then the page shows what may never have been sent.
    * @param {"POST" | "PATCH" | "DELETE"} method
    * @param {string} path  below /api/v1/
    * @param {unknown} [body]  sent as JSON
@@ -69,11 +74,12 @@ export class Http {
   async write(method, path, body, key = crypto.randomUUID()) {
     /** @type {RequestInit} */
     const request = { method, headers: { "Content-Type": "application/json", "Idempotency-Key": key }, body: body === undefined ? undefined : JSON.stringify(body) };
+    const limit = AbortSignal.timeout(this.#limitMs);
     try {
-      return await this.#ask(path, request);
+      return await this.#ask(path, request, limit);
     } catch (error) {
-      if (!(error instanceof HttpProblem) || error.status !== 0) throw error;
-      return this.#ask(path, request);
+      if (!(error instanceof HttpProblem) || error.status !== 0 || limit.aborted) throw error;
+      return this.#ask(path, request, limit);
     }
   }
 
@@ -81,15 +87,16 @@ export class Http {
    * @param {string} path
    * @param {RequestInit} request
    */
-  async #ask(path, request) {
-    let answer;
+  async #ask(path, request, limit = AbortSignal.timeout(this.#limitMs)) {
+    const signal = request.signal ? AbortSignal.any([request.signal, limit]) : limit;
+    let answer, text;
     try {
-      answer = await this.fetch(new URL(path, new URL(this.#base, location.href)), request);
+      answer = await this.fetch(new URL(path, new URL(this.#base, location.href)), { ...request, signal });
+      text = await answer.text();
     } catch (error) {
       if (request.signal?.aborted) throw error;
       throw new HttpProblem({ status: 0, detail: "The server does not answer." });
     }
-    const text = await answer.text();
     const read = parsed(text);
     if (answer.ok) return read;
     const members = read !== null && typeof read === "object" ? read : {};
