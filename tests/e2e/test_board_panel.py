@@ -4,7 +4,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import psycopg
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.e2e.board import (
     HOSTILE,
@@ -149,6 +149,34 @@ class TestPanel:
         expect(panel.locator("li.comment .said")).to_have_text(HOSTILE, timeout=LIVE_MS)
         expect(panel.get_by_label("Comment")).to_have_value("")
         assert api.get(f"tickets/{ticket['id']}/comments/")["results"][0]["text"] == HOSTILE
+
+    def test_sends_a_comment_once_when_its_answer_was_lost(
+        self, acme: Seed, api: Api, sign_in: Open
+    ) -> None:
+        ticket = api.create(acme["sites"][0])
+        page = live(sign_in(user_of(acme, may="ticket:write"), path=path_of(ticket)))
+        panel = opened(page, ticket)
+        box, send = panel.get_by_label("Comment"), panel.get_by_role("button", name="Send")
+
+        def lose(route: Route) -> None:
+            route.fetch()
+            route.abort()
+
+        page.route("**/comments/", lose)
+        box.fill("called the carrier")
+        send.click()
+        expect(panel.locator(".comment-box .refusal")).to_contain_text("does not answer")
+        expect(panel.locator("li.comment")).to_have_count(1, timeout=LIVE_MS)
+        page.unroute("**/comments/")
+
+        send.click()
+
+        expect(box).to_have_value("")
+        box.fill("called the carrier")  # of another call
+        send.click()
+        expect(box).to_have_value("")
+        notes = api.get(f"tickets/{ticket['id']}/comments/")["results"]
+        assert [note["text"] for note in notes] == ["called the carrier"] * 2
 
     def test_loads_what_is_older(self, acme: Seed, api: Api, sign_in: Open) -> None:
         ticket = api.create(acme["sites"][0])

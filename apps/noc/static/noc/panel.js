@@ -32,6 +32,8 @@ export function startPanel(page) {
   const phone = matchMedia(PHONE);
   /** @type {Map<number, string>} what was typed about a ticket and not sent */
   const drafts = new Map();
+  /** @type {Map<number, {text: string, key: string}>} what was sent about a ticket and may have been taken: sent again, it is done once */
+  const unsettled = new Map();
   /** @type {PanelSource | null} */
   let source = null;
   const receipts = new Receipts(page.http);
@@ -137,10 +139,16 @@ export function startPanel(page) {
   function commentBox({ id }) {
     return html`<form class="comment-box" @submit=${(/** @type {SubmitEvent} */ event) => void send(event, id)}>
       <label for="comment">Comment</label>
-      <textarea id="comment" rows="2" maxlength="2000" .value=${live(drafts.get(id) ?? "")} @input=${(/** @type {InputEvent} */ { target }) => drafts.set(id, /** @type {HTMLTextAreaElement} */ (target).value)}></textarea>
+      <textarea id="comment" rows="2" maxlength="2000" .value=${live(drafts.get(id) ?? "")} @input=${(/** @type {InputEvent} */ { target }) => typed(id, /** @type {HTMLTextAreaElement} */ (target).value)}></textarea>
       ${refusal ? html`<p class="refusal" role="alert">${refusal}</p>` : nothing}
       <button ?disabled=${sending}>Send</button>
     </form>`;
+  }
+
+  /** @param {number} id @param {string} text */
+  function typed(id, text) {
+    drafts.set(id, text);
+    if (!text.trim()) unsettled.delete(id); // given up: the same words later are another comment
   }
 
   /**
@@ -154,11 +162,16 @@ export function startPanel(page) {
     sending = true;
     refusal = "";
     draw();
+    const before = unsettled.get(id);
+    const key = before?.text === text ? before.key : crypto.randomUUID();
+    unsettled.set(id, { text, key });
     try {
-      await page.http.write("POST", `tickets/${id}/comments/`, { text });
+      await page.http.write("POST", `tickets/${id}/comments/`, { text }, key);
+      unsettled.delete(id);
       if ((drafts.get(id) ?? "").trim() === text) drafts.delete(id); // else more was typed meanwhile
       if (source?.id === id) void source.refresh();
     } catch (error) {
+      if (error instanceof HttpProblem && error.status === 422) unsettled.delete(id); // this key will never do
       if (source?.id === id) refusal = error instanceof HttpProblem ? error.words : String(error);
     }
     sending = false;
