@@ -215,6 +215,16 @@ class TestSavedViews:
 
         expect(page.locator("#saved-views [role=alert]")).to_contain_text("choose another name")
 
+    def test_say_what_to_do_when_the_session_has_ended(self, acme: Seed, sign_in: Open) -> None:
+        page = live(sign_in(user_of(acme)))
+        self.open(page)
+        page.get_by_role("textbox", name="Name of the view").fill(new_word())
+        page.context.clear_cookies(name="sessionid")
+
+        page.locator("#saved-views").get_by_role("button", name="Save", exact=True).click()
+
+        expect(page.locator("#saved-views [role=alert]")).to_contain_text("sign in in another tab")
+
     def test_show_a_hostile_name_as_text(self, acme: Seed, sign_in: Open) -> None:
         name = f"{new_word()}{HOSTILE}"[:100]
         page = live(sign_in(user_of(acme)))

@@ -3,6 +3,7 @@
 
 import { html, nothing, render } from "lit/html.js";
 import { repeat } from "lit/directives/repeat.js";
+import { HttpProblem } from "./http.js";
 import { close } from "./menus.js";
 import { NO_VIEW } from "./page.js";
 
@@ -51,7 +52,7 @@ export function startSavedViews(page, root) {
       await refresh();
       return true;
     } catch (error) {
-      trouble = said(error);
+      trouble = error instanceof HttpProblem ? error.words : said(error);
       draw();
       return false;
     }
