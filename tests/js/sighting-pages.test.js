@@ -37,6 +37,23 @@ describe("the rows of findings", () => {
     assert.equal(pages.waiting, 0);
   });
 
+  it("keep what came while the newest page was on its way, whether it has it or not", () => {
+    const pages = started();
+    pages.take(sighting(1001), true);
+
+    pages.asks();
+    pages.take(sighting(1002), true);
+    pages.take(sighting(1003), false);
+    pages.restart(from(1002));
+
+    assert.deepEqual(ids(pages).slice(0, 3), [1003, 1002, 1001]);
+    assert.equal(pages.waiting, 0);
+    pages.take(sighting(1003), false);
+    assert.equal(ids(pages).length, PAGE + 1);
+    pages.restart(from(1003)); // nothing of the request before
+    assert.equal(ids(pages).length, PAGE);
+  });
+
   it("are never more than 300, whatever comes and is loaded", () => {
     const pages = started();
     for (let id = 1001; id <= 1040; id += 1) pages.take(sighting(id), false);

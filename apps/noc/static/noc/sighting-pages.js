@@ -17,6 +17,8 @@ export class SightingPages {
   #waiting = [];
   /** Of all that is here, waiting ones among them. @type {Set<number>} */
   #ids = new Set();
+  /** What came since the newest page was asked for, which it may lack. @type {Sighting[] | null} */
+  #since = null;
   /** How many rows wait for a place. */
   waiting = 0;
   /** Whether newer rows were let go of to make room for older ones. */
@@ -37,13 +39,20 @@ export class SightingPages {
     return this.#pages.at(-1)?.next ?? null;
   }
 
-  /** Begin anew with the newest. @param {ServerPage} page */
+  /** The newest page is being asked for. */
+  asks() {
+    this.#since = [];
+  }
+
+  /** Begin anew with the newest, and with what came while it was asked for. @param {ServerPage} page */
   restart(page) {
-    this.#live = [];
+    this.#ids = new Set(page.results.map(({ id }) => id));
+    this.#live = (this.#since ?? []).filter(({ id }) => !this.#ids.has(id)).reverse();
+    for (const { id } of this.#live) this.#ids.add(id);
+    this.#since = null;
     this.#waiting = [];
     this.waiting = 0;
     this.#pages = [page];
-    this.#ids = new Set(page.results.map(({ id }) => id));
     this.past = false;
   }
 
@@ -65,6 +74,7 @@ export class SightingPages {
    */
   take(sighting, held) {
     if (this.#ids.has(sighting.id)) return;
+    if (this.#since && this.#since.push(sighting) > MOST) this.#since.shift();
     if (held || this.past || this.behind) this.#wait(sighting);
     else {
       this.#ids.add(sighting.id);

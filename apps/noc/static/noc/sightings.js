@@ -58,6 +58,7 @@ export function startSightings(page) {
     clearTimeout(restartTimer);
     restartTimer = 0;
     restartedAt = performance.now();
+    pages.asks();
     await fetchPage(asked, (answer) => pages.restart(answer));
   }
 
