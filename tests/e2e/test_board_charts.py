@@ -68,7 +68,7 @@ def held(page: Page) -> dict[str, int]:
 
 
 def keep(stack: Running, tenant: Seed, *, until: datetime, minutes: int = 1_440) -> None:
-    """Write a day of figures up to the minute ``until``: a wave, and an outage in it."""
+    """Write a day of figures up to the minute ``until``, and no others: a wave, and an outage."""
     events, deliveries, samples, runs = [], [], [], []
     for back in range(minutes):
         at = until - back * MINUTE
@@ -83,6 +83,10 @@ def keep(stack: Running, tenant: Seed, *, until: datetime, minutes: int = 1_440)
         samples.append((tenant["sites"][0]["id"], at, wave, 9, 4 + wave % 2, 2))
     with psycopg.connect(stack["database_url"]) as database:
         cursor = database.cursor()
+        for counted in ("noc_eventcount", "noc_deliverycount"):
+            cursor.execute(f"DELETE FROM {counted} WHERE tenant_id = %s", [tenant["id"]])
+        sites = [site["id"] for site in tenant["sites"]]
+        cursor.execute("DELETE FROM noc_opensample WHERE site_id = ANY(%s)", [sites])
         for table, rows in (
             ("noc_eventcount (tenant_id, minute, site_id, ticket, finding, anomaly)", events),
             ("noc_deliverycount (tenant_id, minute, counts)", deliveries),

@@ -454,17 +454,17 @@ class TestHostileText:
         shoot(page, "scenario-hostile-view")
         page.keyboard.press("Escape")
         is_clean(page, ugly_names)
-        for view, place, text in (
+        for path, place, text in (
             ("/?kind=finding", "tr[data-sighting]", f"{word} finding {HOSTILE}"),
             ("/?kind=anomaly", "tr[data-sighting]", f"{word} metric {HOSTILE}"),
             ("/?view=sites", f".tile[data-site='{site['id']}']", f"S {HOSTILE}"),
             ("/?view=charts", ".chart", "Tickets"),
         ):
-            page.goto(page.url.partition("?")[0] + view[1:])
+            page.goto(page.url.partition("?")[0] + path[1:])
             live(page)
             expect(page.locator(place).first).to_contain_text(text, timeout=LIVE_MS)
             is_clean(page, ugly_names)
-            shoot(page, f"scenario-hostile-{view.rpartition('=')[2]}")
+            shoot(page, f"scenario-hostile-{path.rpartition('=')[2]}")
         page.set_viewport_size(PHONE)
         page.goto(page.url.partition("?")[0] + f"?q={word}")
         live(page)
