@@ -469,6 +469,12 @@ class TestHostileText:
         page.goto(page.url.partition("?")[0] + f"?q={word}")
         live(page)
         expect(row(page, ticket)).to_contain_text(f"S {HOSTILE}", timeout=LIVE_MS)
+        status, age = (
+            row(page, ticket).locator(f"td.{name}").bounding_box() for name in ("status", "age")
+        )
+        assert status is not None
+        assert age is not None
+        assert status["x"] + status["width"] <= age["x"]
         is_clean(page, ugly_names)
         shoot(page, "scenario-hostile-phone")
         page.evaluate(

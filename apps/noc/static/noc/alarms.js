@@ -32,7 +32,7 @@ const NAMED = 5; // of those that ring
 /** Of a feed that has ended: this tab hears of nothing. @type {Record<string, string>} */
 const ENDED = { "signed-out": "No sound: signed out", stopped: "No sound: stopped" };
 /** @type {Record<string, string>} */
-const SOUND_WORD = { none: "no sound", once: "once", repeat: "until acknowledged" };
+const SOUND_WORD = { none: "no sound", once: "once", repeat: "repeat" };
 /** Where there is no room, as on a phone. @type {Record<string, string>} */
 const SHORT = { off: "Off", ended: "No sound", muted: "Muted", quiet: "Quiet", blocked: "Click for sound", elsewhere: "", on: "" };
 const PERMISSION = {
@@ -385,7 +385,7 @@ export class Alarms {
     const word = levelWord(level);
     return html`<tr data-level=${level}>
       <td>${levelMark(level)}</td>
-      <td><select aria-label=${`Sound of ${word}`} @change=${(/** @type {Event} */ event) => this.#setLevel(level, { sound: /** @type {Level["sound"]} */ (value(event)) })}>
+      <td><select aria-label=${`Sound of ${word}`} title=${sound === "repeat" ? "until it is acknowledged" : nothing} @change=${(/** @type {Event} */ event) => this.#setLevel(level, { sound: /** @type {Level["sound"]} */ (value(event)) })}>
         ${SOUNDS.map((each) => html`<option value=${each} ?selected=${each === sound}>${SOUND_WORD[each]}</option>`)}
       </select></td>
       <td>${sound === "repeat" ? html`<input type="number" min="1" max="60" aria-label=${`Minutes between sounds of ${word}`} .value=${String(minutes)} @change=${(/** @type {Event} */ event) => this.#setLevel(level, { minutes: Number(value(event)) })} /> min` : nothing}</td>

@@ -125,7 +125,8 @@ export class PanelSource extends EventTarget {
   #failed(error) {
     if (this.#life.signal.aborted || this.gone) return;
     if (error instanceof HttpProblem && error.status === 404) return; // the ticket's own answer tells it
-    this.trouble = `The ticket could not be loaded. ${error instanceof Error ? error.message : error}`;
+    const why = error instanceof HttpProblem && error.status === 401 ? error.words : error instanceof Error ? error.message : error;
+    this.trouble = `The ticket could not be loaded. ${why}`;
   }
 
   /** @param {EventFrame} frame */
