@@ -32,7 +32,7 @@ const NAMED = 5; // of those that ring
 /** Of a feed that has ended: this tab hears of nothing. @type {Record<string, string>} */
 const ENDED = { "signed-out": "No sound: signed out", stopped: "No sound: stopped" };
 /** @type {Record<string, string>} */
-const SOUND_WORD = { none: "no sound", once: "once", repeat: "repeat" };
+const SOUND_WORD = { none: "silent", once: "once", repeat: "repeat" };
 /** Where there is no room, as on a phone. @type {Record<string, string>} */
 const SHORT = { off: "Off", ended: "No sound", muted: "Muted", quiet: "Quiet", blocked: "Click for sound", elsewhere: "", on: "" };
 const PERMISSION = {
