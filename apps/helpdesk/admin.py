@@ -17,8 +17,8 @@ from apps.tenancy.names import display_name
 from apps.tenancy.scoped_admin import (
     ScopedAdmin,
     SiteFilter,
-    access_to_admin,
     is_superuser,
+    narrowed,
     staff_of,
 )
 
@@ -85,8 +85,7 @@ class NoteInline(admin.TabularInline[TicketNote, Ticket]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TicketNote]:
         notes = super().get_queryset(request).select_related("author")
-        access = None if is_superuser(request) else access_to_admin(request)
-        return notes if access is None else notes.filter(access.within(tenant="ticket__tenant_id"))
+        return narrowed(notes, request, tenant="ticket__tenant_id", site="site_id")
 
 
 @admin.register(Ticket)

@@ -91,6 +91,7 @@ class BulkView(ScopedView):
         ids = [item["id"] for item in given["tickets"]]
         in_scope = set(visible(self.access).filter(pk__in=ids).values_list("pk", flat=True))
         refused: dict[int, Problem] = {}
+        within = self.access.within()
         deadline = monotonic() + WITHIN_SECONDS
         for item in sorted(given["tickets"], key=lambda item: item["id"]):  # as all lock them
             try:
@@ -103,7 +104,7 @@ class BulkView(ScopedView):
                         ticket_id=item["id"],
                         actor=self.caller,
                         expected_version=item.get("version"),
-                        within=self.access.within(),
+                        within=within,
                     )
             except Problem as problem:
                 refused[item["id"]] = problem

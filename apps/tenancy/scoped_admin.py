@@ -38,6 +38,20 @@ def staff_of(request: HttpRequest) -> User:
     return request.user
 
 
+def narrowed(
+    rows: QuerySet[Any], request: HttpRequest, *, tenant: str, site: str | None
+) -> QuerySet[Any]:
+    """Return what the user may see of the rows, given the columns that say whose they are."""
+    if is_superuser(request):
+        return rows
+    access = access_to_admin(request)
+    if access is None:
+        return rows.none()
+    if site is None:
+        return rows.filter(**{tenant: access.tenant_id})
+    return rows.filter(access.within(tenant=tenant, site=site))
+
+
 class ScopedAdmin(admin.ModelAdmin[Any]):
     """Narrowed to the tenant and sites of the user; what is written carries them as the actor."""
 
@@ -48,15 +62,8 @@ class ScopedAdmin(admin.ModelAdmin[Any]):
     list_per_page = 50
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        everything = super().get_queryset(request)
-        if is_superuser(request):
-            return everything
-        access = access_to_admin(request)
-        if access is None:
-            return everything.none()
-        if self.site_column is None:
-            return everything.filter(**{self.tenant_column: access.tenant_id})
-        return everything.filter(access.within(tenant=self.tenant_column, site=self.site_column))
+        rows = super().get_queryset(request)
+        return narrowed(rows, request, tenant=self.tenant_column, site=self.site_column)
 
     def formfield_for_foreignkey(
         self, db_field: models.ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
