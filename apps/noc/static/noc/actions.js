@@ -106,9 +106,10 @@ export class Actions extends EventTarget {
    * @param {string} [key]  of an earlier try that had no answer
    */
   async perform(deed, ids, versions = this.versions(ids), key) {
+    const seen = this.#afterOwn(versions, ids);
     const concerned = ids.filter((id) => {
       const item = this.#store.items.get(id);
-      return !item || item.ticket.version !== this.#afterOwn(versions, [id]).get(id) || applies(deed, item.shown);
+      return !item || item.ticket.version !== seen.get(id) || applies(deed, item.shown);
     });
     if (!concerned.length) {
       if (ids.length) this.#toast(`Nothing to do: ${this.#named(ids)} cannot be ${past(deed)}.`);

@@ -55,8 +55,9 @@ function shownCursor(page) {
 
 /** What a key is for: the marked tickets, which are counted above every view, else the one at the cursor. @param {PageState} page */
 function targetsOf(page) {
+  if (page.selection.size) return [...page.selection.ids];
   const id = shownCursor(page);
-  return page.selection.size ? page.selection.targets : id === null ? [] : [id];
+  return id === null ? [] : [id];
 }
 
 /**

@@ -13,12 +13,6 @@ export class Selection extends EventTarget {
     return this.ids.size;
   }
 
-  /** What an action is for: the marked ones, else the one at the cursor. */
-  get targets() {
-    if (this.ids.size) return [...this.ids];
-    return this.cursor === null ? [] : [this.cursor];
-  }
-
   /**
    * @param {number} id
    * @param {boolean} [marked]  without it the mark is turned round
