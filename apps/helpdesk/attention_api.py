@@ -68,7 +68,11 @@ class CommentRow(serializers.Serializer[dict[str, Any]]):
 
 
 class CommentsView(ScopedView):
-    """The comments on a ticket and the notes that went with its changes of status, newest first."""
+    """
+    The comments on a ticket and the notes that went with its changes of status, newest first.
+
+    What was written while the ticket was at a site out of scope is left out.
+    """
 
     @extend_schema(operation_id="comments_list", parameters=[PageQuery],
                    responses=page_of(CommentRow))  # fmt: skip
