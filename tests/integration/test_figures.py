@@ -488,19 +488,21 @@ async def write_with_timeout(process: Delays) -> None:
     """Write while the feed's threads wait for no lock longer than a moment."""
     all_there = threading.Barrier(database.THREADS)
 
-    def limit(timeout: str) -> None:
+    def begin(impatient: bool) -> None:
         all_there.wait(20)  # so that each thread takes one
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('lock_timeout', %s, false)", [timeout])
+        connection.close()  # a lost one would have `run` call this again, which none waits for
+        if impatient:
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '50ms'")
 
-    async def in_each_thread(most: str) -> None:
-        await asyncio.gather(*(database.run(limit, most) for _ in range(database.THREADS)))
+    async def in_each_thread(impatient: bool) -> None:
+        await asyncio.gather(*(database.run(begin, impatient) for _ in range(database.THREADS)))
 
-    await in_each_thread("50ms")
+    await in_each_thread(True)
     try:
         await process.write()
     finally:
-        await in_each_thread("5s")
+        await in_each_thread(False)
 
 
 class TestApi:
