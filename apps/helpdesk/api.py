@@ -1,6 +1,7 @@
 """Tickets under /api/v1/tickets/: read in scope, written through the actions."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
@@ -11,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.helpdesk import actions
-from apps.helpdesk.conflicts import problems, unhindered
+from apps.helpdesk.conflicts import do, unhindered
 from apps.helpdesk.etag import etag, expected_version
 from apps.helpdesk.filters import TicketFilter, filtered
 from apps.helpdesk.models import Ticket
@@ -32,6 +33,8 @@ INCLUDE = OpenApiParameter(
     enum=[ACKNOWLEDGEMENT],
     description="adds acknowledged_by, acknowledged_at and assigned_to_id",
 )
+
+Result = TypeVar("Result")
 
 
 class TicketQuery(TicketFilter, PageQuery):
@@ -94,7 +97,22 @@ class TicketsView(ScopedView):
         return answer(self.access, ticket.pk, status=201)
 
 
-class TicketView(ScopedView):
+class OneTicketView(ScopedView):
+    """A view of one ticket, whose writes heed If-Match."""
+
+    def do(self, action: Callable[..., Result], ticket_id: int, **given: Any) -> Result:
+        expected = expected_version(self.request.headers.get("If-Match"))
+        return do(
+            action,
+            ticket_id,
+            access=self.access,
+            caller=self.caller,
+            expected_version=expected,
+            **given,
+        )
+
+
+class TicketView(OneTicketView):
     """One ticket; its ETag is its version."""
 
     @extend_schema(parameters=[ETAG, INCLUDE], responses=FullTicketRow)
@@ -105,40 +123,23 @@ class TicketView(ScopedView):
     def patch(self, request: Request, ticket_id: int) -> Response:
         """Change what is given, and nothing else; with If-Match only if nobody was faster."""
         require(self.access, ticket_id)
-        expected = expected_version(request.headers.get("If-Match"))
         given: dict[str, Any] = dict(checked(TicketEdit, request))
         if "site_id" in given:
             given["site"] = site_in_scope(self.access, given.pop("site_id"))
         if "assigned_to_id" in given:
             given["assigned_to"] = member(self.access, given.pop("assigned_to_id"))
-        with problems(self.access, ticket_id):
-            actions.edit_ticket(
-                ticket_id=ticket_id,
-                actor=self.caller,
-                expected_version=expected,
-                within=self.access.within(),
-                **given,
-            )
+        self.do(actions.edit_ticket, ticket_id, **given)
         return answer(self.access, ticket_id)
 
 
-class TicketStatusView(ScopedView):
+class TicketStatusView(OneTicketView):
     """The one way to change a ticket's status."""
 
     @extend_schema(request=StatusChange, parameters=[IF_MATCH, ETAG], responses=TicketRow)
     def post(self, request: Request, ticket_id: int) -> Response:
         require(self.access, ticket_id)
-        expected = expected_version(request.headers.get("If-Match"))
         given = checked(StatusChange, request)
-        with problems(self.access, ticket_id):
-            actions.change_status(
-                ticket_id=ticket_id,
-                to=given["status"],
-                actor=self.caller,
-                expected_version=expected,
-                within=self.access.within(),
-                note=given.get("note", ""),
-            )
+        self.do(actions.change_status, ticket_id, to=given["status"], note=given.get("note", ""))
         return answer(self.access, ticket_id)
 
 

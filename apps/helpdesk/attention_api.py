@@ -1,6 +1,5 @@
 """What people do about a ticket besides changing it, under /api/v1/tickets/{id}/."""
 
-from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -9,20 +8,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.helpdesk import actions
-from apps.helpdesk.api import answer, checked, require
-from apps.helpdesk.conflicts import problems
-from apps.helpdesk.etag import expected_version
+from apps.helpdesk.api import OneTicketView, answer, checked, require
 from apps.helpdesk.models import TicketNote
 from apps.helpdesk.notes import notes_on
 from apps.helpdesk.rows import FullTicketRow, utc
 from apps.tenancy.http.bodies import Known
 from apps.tenancy.http.openapi import ETAG, IF_MATCH, page_of
 from apps.tenancy.http.paging import NewestFirst, PageQuery, query
-from apps.tenancy.http.scoped import ScopedView
 from apps.tenancy.names import display_name
 
 
-class AcknowledgeView(ScopedView):
+class AcknowledgeView(OneTicketView):
     """
     That somebody has seen the ticket. Both ways may be repeated; who was first stays.
 
@@ -34,22 +30,13 @@ class AcknowledgeView(ScopedView):
     def post(self, request: Request, ticket_id: int) -> Response:
         require(self.access, ticket_id)
         checked(Known, request)
-        return self._done(request, ticket_id, actions.acknowledge)
+        self.do(actions.acknowledge, ticket_id)
+        return answer(self.access, ticket_id, acknowledgement=True)
 
     @extend_schema(parameters=[IF_MATCH, ETAG], responses={200: FullTicketRow})
     def delete(self, request: Request, ticket_id: int) -> Response:
         require(self.access, ticket_id)
-        return self._done(request, ticket_id, actions.unacknowledge)
-
-    def _done(self, request: Request, ticket_id: int, act: Callable[..., object]) -> Response:
-        expected = expected_version(request.headers.get("If-Match"))
-        with problems(self.access, ticket_id):
-            act(
-                ticket_id=ticket_id,
-                actor=self.caller,
-                expected_version=expected,
-                within=self.access.within(),
-            )
+        self.do(actions.unacknowledge, ticket_id)
         return answer(self.access, ticket_id, acknowledgement=True)
 
 
@@ -67,7 +54,7 @@ class CommentRow(serializers.Serializer[dict[str, Any]]):
     written_at = serializers.DateTimeField()
 
 
-class CommentsView(ScopedView):
+class CommentsView(OneTicketView):
     """
     The comments on a ticket and the notes that went with its changes of status, newest first.
 
@@ -86,16 +73,8 @@ class CommentsView(ScopedView):
     @extend_schema(request=NewComment, parameters=[IF_MATCH], responses={201: CommentRow})
     def post(self, request: Request, ticket_id: int) -> Response:
         require(self.access, ticket_id)
-        expected = expected_version(request.headers.get("If-Match"))
         given = checked(NewComment, request)
-        with problems(self.access, ticket_id):
-            note = actions.comment(
-                ticket_id=ticket_id,
-                text=given["text"],
-                actor=self.caller,
-                expected_version=expected,
-                within=self.access.within(),
-            )
+        note = self.do(actions.comment, ticket_id, text=given["text"])
         return Response(comment_row(note), status=201)
 
 

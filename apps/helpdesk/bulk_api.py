@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from apps.helpdesk import actions
 from apps.helpdesk.api import checked, member, visible
-from apps.helpdesk.conflicts import problems
+from apps.helpdesk.conflicts import do
 from apps.helpdesk.rows import FullTicketRow, row, values
 from apps.helpdesk.status import Priority, Status
 from apps.tenancy.http.bodies import Id, Known, Whole
@@ -91,7 +91,6 @@ class BulkView(ScopedView):
         ids = [item["id"] for item in given["tickets"]]
         in_scope = set(visible(self.access).filter(pk__in=ids).values_list("pk", flat=True))
         refused: dict[int, Problem] = {}
-        within = self.access.within()
         deadline = monotonic() + WITHIN_SECONDS
         for item in sorted(given["tickets"], key=lambda item: item["id"]):  # as all lock them
             try:
@@ -99,13 +98,13 @@ class BulkView(ScopedView):
                     raise not_found(f"ticket {item['id']}")
                 if monotonic() > deadline:
                     raise Problem(409, "Others took too long, and this was not begun: try again.")
-                with problems(self.access, item["id"]):
-                    act(
-                        ticket_id=item["id"],
-                        actor=self.caller,
-                        expected_version=item.get("version"),
-                        within=within,
-                    )
+                do(
+                    act,
+                    item["id"],
+                    access=self.access,
+                    caller=self.caller,
+                    expected_version=item.get("version"),
+                )
             except Problem as problem:
                 refused[item["id"]] = problem
         changed = values(visible(self.access).filter(pk__in=ids), acknowledgement=True)

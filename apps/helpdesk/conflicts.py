@@ -1,10 +1,11 @@
-"""What the actions refuse, as the problem that the caller reads."""
+"""Actions done for a caller of the API, and what they refuse as the problem that it reads."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
+from django.contrib.auth.models import User
 from django.db import OperationalError
 
 from apps.helpdesk.errors import (
@@ -26,13 +27,33 @@ from outbox import log
 BESIDE_THE_ROW = ("ticket_acknowledged", "ticket_unacknowledged", "ticket_commented")
 SLACK = timedelta(hours=1)  # between the clocks of a ticket and of the log
 
+Result = TypeVar("Result")
 
-@contextmanager
-def problems(access: Access, ticket_id: int) -> Iterator[None]:
-    """Turn what the actions raise into its problem; a conflict shows what the ticket is now."""
+
+def do(
+    action: Callable[..., Result],
+    ticket_id: int,
+    *,
+    access: Access,
+    caller: User,
+    expected_version: int | None,
+    **given: Any,
+) -> Result:
+    """
+    Do one of ``actions`` to a ticket in the caller's scope and return what it returns.
+
+    Raises:
+        Problem: what the action refuses; a conflict shows what the ticket is now.
+    """
     try:
         with unhindered("The ticket"):
-            yield
+            return action(
+                ticket_id=ticket_id,
+                actor=caller,
+                expected_version=expected_version,
+                within=access.within(),
+                **given,
+            )
     except StaleVersion as error:
         raise Problem(412, str(error), **present(access, ticket_id)) from error
     except IllegalTransition as error:
