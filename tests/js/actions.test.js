@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Actions, refusalWords } from "../../apps/noc/static/noc/actions.js";
+import { Actions } from "../../apps/noc/static/noc/actions.js";
 import { HttpProblem } from "../../apps/noc/static/noc/http.js";
+import { refusalWords } from "../../apps/noc/static/noc/refusals.js";
 import { Store } from "../../apps/noc/static/noc/store.js";
 import { frame, row } from "./tickets.js";
 
@@ -165,7 +166,7 @@ describe("an action on a ticket that is being written to", () => {
 
       await server.answer();
 
-      assert.equal(actions.refusals.get(1)?.deed.note, "replaced the fan", between);
+      assert.equal(actions.refusals.of(1).at(-1)?.deed.note, "replaced the fan", between);
     }
   });
 
@@ -179,7 +180,7 @@ describe("an action on a ticket that is being written to", () => {
       await actions.perform({ action: "status", status: "RESOLVED", note: "" }, [1], versions);
 
       assert.deepEqual(asked[1].body.tickets, [{ id: 1, version: version - 1 }]);
-      assert.ok(actions.refusals.has(1));
+      assert.equal(actions.refusals.of(1).length, 1);
     }
   });
 
@@ -223,8 +224,8 @@ describe("a refused action", () => {
 
     assert.deepEqual(asked[0].body.tickets, [{ id: 1, version: 1 }]);
     assert.equal(shown(1).status, "CLOSED");
-    assert.equal(actions.refusals.get(1).possible, false);
-    assert.equal(actions.refusals.get(1).deed.note, "replaced the fan");
+    assert.equal(actions.refusals.of(1)[0].possible, false);
+    assert.equal(actions.refusals.of(1)[0].deed.note, "replaced the fan");
   });
 
   it("shows who was first, the ticket as it is, and what was typed", async () => {
@@ -233,7 +234,7 @@ describe("a refused action", () => {
     await actions.setStatus([1], "RESOLVED", "replaced the fan");
 
     assert.equal(shown(1).status, "ON_HOLD");
-    const refusal = actions.refusals.get(1);
+    const refusal = actions.refusals.of(1)[0];
     assert.equal(refusal.deed.note, "replaced the fan");
     assert.equal(refusalWords(refusal, "3 s ago"), "Changed by Bo 3 s ago: now On hold, High, assigned to nobody. You wanted to set it to Resolved.");
     assert.deepEqual(toasts, []);
@@ -248,7 +249,7 @@ describe("a refused action", () => {
     });
     await actions.setStatus([1], "RESOLVED", "replaced the fan");
 
-    actions.doAnyway([1]);
+    actions.doAnyway(actions.refusals.of(1));
     await new Promise(setImmediate);
 
     assert.deepEqual(asked[1].body, { ...asked[0].body, tickets: [{ id: 1, version: 5 }] });
@@ -259,20 +260,56 @@ describe("a refused action", () => {
     const closed = row({ version: 5, status: "CLOSED" });
     const { actions, asked } = acting((body) => (body.action === "comment" ? all({})(body) : refusing(409, { ticket: closed, changed_by: "Bo", changed_at: null })(body)));
     await actions.setStatus([1], "RESOLVED", "replaced the fan");
-    assert.equal(actions.refusals.get(1).possible, false);
-    assert.match(refusalWords(actions.refusals.get(1), ""), /^Changed by Bo: now Closed, .* It cannot be set to Resolved any more\.$/);
+    assert.equal(actions.refusals.of(1)[0].possible, false);
+    assert.match(refusalWords(actions.refusals.of(1)[0], ""), /^Changed by Bo: now Closed, .* It cannot be set to Resolved any more\.$/);
 
-    actions.keepNote(1);
+    actions.keepNote(actions.refusals.of(1)[0]);
     await new Promise(setImmediate);
 
     assert.equal(asked[1].body.text, "replaced the fan");
     assert.equal(actions.refusals.size, 0);
   });
 
-  it("of several is told once, with one way to do all of it anyway", async () => {
-    const { actions, toasts } = acting(refusing(412, { changed_by: "Bo", changed_at: null }));
+  it("stays beside the other one that was refused, each with its own way on", async () => {
+    const { actions, asked } = acting(stale);
+
+    await Promise.all([actions.setStatus([1], "RESOLVED"), actions.setPriority([1], "LOW")]);
+
+    assert.deepEqual(actions.refusals.of(1).map(({ deed }) => deed.action), ["status", "priority"]);
+    actions.doAnyway([actions.refusals.of(1)[1]]);
+    actions.leave(actions.refusals.of(1)[0]);
+    assert.deepEqual(actions.refusals.all(), []);
+    assert.equal(asked.at(-1).body.action, "priority");
+  });
+
+  it("is replaced by the next one of its kind, but never with another text than it holds", async () => {
+    const { actions } = acting(stale);
+    const texts = () => actions.refusals.of(1).map(({ deed }) => deed.note ?? deed.priority);
+
+    for (const priority of ["LOW", "CRITICAL"]) await actions.setPriority([1], priority);
+    assert.deepEqual(texts(), ["CRITICAL"]);
+    for (const note of ["replaced the fan", "replaced the fan", "", "no fan left"]) await actions.setStatus([1], "RESOLVED", note);
+
+    assert.deepEqual(texts(), ["CRITICAL", "replaced the fan", "no fan left"]);
+  });
+
+  it("because somebody holds the ticket can be tried again, with the versions that were seen", async () => {
+    const { actions, asked, toasts, shown } = acting(refusing(409, { detail: "The ticket is being changed by somebody: try again." }));
 
     await actions.acknowledge([1, 2]);
+
+    assert.equal(shown(1).acknowledged_at, null);
+    assert.equal(actions.refusals.size, 0);
+    assert.match(toasts[0].text, /^2 tickets: not acknowledged, being changed by somebody/);
+    toasts[0].action.run();
+    assert.deepEqual(asked[1].body, asked[0].body);
+    assert.notEqual(asked[1].key, asked[0].key);
+  });
+
+  it("of several is told once, with one way to do all of it anyway", async () => {
+    const { actions, toasts } = acting(({ tickets }) => ({ results: tickets.map(({ id }) => stale({ tickets: [{ id }] }).results[0]) }));
+
+    await actions.setPriority([1, 2], "LOW");
 
     assert.equal(toasts.length, 1);
     assert.match(toasts[0].text, /^2 tickets were changed by others/);

@@ -2,36 +2,29 @@
 // seen, and put right by its answer. What it refuses is kept beside the ticket with what was typed, until it is
 // done anyway or left.
 
-import { applies, body, needsVersion, outcome, past, raisesVersion, typed, wish } from "./deeds.js";
+import { applies, body, needsVersion, outcome, past, raisesVersion, typed } from "./deeds.js";
 import { HttpProblem } from "./http.js";
 import { OwnWrites } from "./own-writes.js";
-import { levelWord, statusWord } from "./words.js";
+import { Refusals } from "./refusals.js";
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./store.js").Ticket} Ticket */
 /** @typedef {import("./deeds.js").Deed} Deed */
 /** @typedef {import("./deeds.js").Member} Member */
 /** @typedef {import("./page.js").Toast} Toast */
-/**
- * A deed that the server refused for what had become of the ticket.
- * @typedef {object} Refusal
- * @property {number} id
- * @property {Deed} deed
- * @property {string} ticketNo
- * @property {string | null} by  who changed it
- * @property {number | null} at  when, ms since 1970
- * @property {Ticket | null} present  as the server says it is
- * @property {boolean} possible  it can be done anyway
- */
+/** @typedef {import("./refusals.js").Refusal} Refusal */
 /** @typedef {{id: number, status: number, ticket?: Ticket, problem?: Record<string, any>}} Result */
+/**
+ * What became of a deed, by ticket: done, overtaken by another one's change, held by somebody, refused for another reason.
+ * @typedef {{done: number[], overtaken: Refusal[], busy: number[], refused: Result[]}} Outcomes
+ */
 /** @typedef {(deed: Deed, ids: readonly number[], versions?: ReadonlyMap<number, number>) => Promise<void>} Perform */
 
 const AT_ONCE = 200; // tickets in one request
 
 /** Dispatches `change` when `refusals` did, `forbidden` when the user may not write (any more). */
 export class Actions extends EventTarget {
-  /** @type {Map<number, Refusal>} by ticket */
-  refusals = new Map();
+  refusals = new Refusals();
   /** Asks the operator for what a deed needs; by sheet.js. @type {import("./sheet.js").Ask | null} */
   ask = null;
 
@@ -115,7 +108,7 @@ export class Actions extends EventTarget {
       if (ids.length) this.#toast(`Nothing to do: ${this.#named(ids)} cannot be ${past(deed)}.`);
       return;
     }
-    for (const id of concerned) this.refusals.delete(id);
+    for (const id of concerned) this.refusals.replace(id, deed);
     this.dispatchEvent(new Event("change"));
     const name = this.#name();
     const now = new Date(this.#now()).toISOString();
@@ -129,8 +122,8 @@ export class Actions extends EventTarget {
       const sent = this.#afterOwn(versions, concerned);
       // The key stands for what was sent with it, to the last version.
       const same = concerned.length === ids.length && concerned.every((id) => sent.get(id) === versions.get(id));
-      const { done, refused } = await this.#send(deed, concerned, sent, settle, same ? key : undefined);
-      this.#tell(deed, done, refused, ids.length - concerned.length);
+      const outcomes = await this.#send(deed, concerned, sent, settle, same ? key : undefined);
+      this.#tell(deed, outcomes, ids.length - concerned.length, versions);
     } finally {
       turn.end();
     }
@@ -143,12 +136,11 @@ export class Actions extends EventTarget {
    * @param {ReadonlyMap<number, number>} versions
    * @param {Map<number, (row: object | null) => void>} settle  end what is shown in advance, by ticket
    * @param {string | undefined} key
+   * @returns {Promise<Outcomes>}
    */
   async #send(deed, ids, versions, settle, key) {
-    /** @type {number[]} */
-    const done = [];
-    /** @type {Result[]} */
-    const refused = [];
+    /** @type {Outcomes} */
+    const outcomes = { done: [], overtaken: [], busy: [], refused: [] };
     for (let from = 0; from < ids.length; from += AT_ONCE) {
       const part = ids.slice(from, from + AT_ONCE);
       const tickets = part.map((id) => ({ id, ...(needsVersion(deed) && versions.has(id) && { version: versions.get(id) }) }));
@@ -159,11 +151,14 @@ export class Actions extends EventTarget {
           settle.get(result.id)?.(result.ticket ?? result.problem?.ticket ?? null);
           settle.delete(result.id);
           if (result.status === 200) {
-            done.push(result.id);
+            outcomes.done.push(result.id);
             this.#wrote(deed, result, versions);
+          } else if (result.problem?.ticket) {
+            outcomes.overtaken.push(this.#overtaken(deed, result, result.problem));
+          } else if (result.status === 409) {
+            outcomes.busy.push(result.id); // somebody holds it: it may pass the next time
           } else {
-            refused.push(result);
-            this.#refuse(deed, result);
+            outcomes.refused.push(result);
           }
         }
       } catch (error) {
@@ -175,7 +170,7 @@ export class Actions extends EventTarget {
       }
     }
     for (const end of settle.values()) end(null); // the server did not speak of it
-    return { done, refused };
+    return outcomes;
   }
 
   /**
@@ -203,53 +198,54 @@ export class Actions extends EventTarget {
     if (to > from) this.#own.made(id, from, to);
   }
 
-  /** Do what was refused, now that the operator has seen what the ticket is. @param {readonly number[]} ids */
-  doAnyway = (ids) => {
+  /** Do what was refused, now that the operator has seen what the tickets are. @param {readonly Refusal[]} refusals */
+  doAnyway = (refusals) => {
     /** @type {Map<Deed, number[]>} */
     const deeds = new Map();
     /** @type {Map<number, number>} */
     const versions = new Map();
-    for (const id of ids) {
-      const refusal = this.refusals.get(id);
-      if (!refusal?.possible) continue;
-      deeds.set(refusal.deed, [...(deeds.get(refusal.deed) ?? []), id]);
-      const version = Math.max(refusal.present?.version ?? 0, this.#store.items.get(id)?.ticket.version ?? 0);
-      if (version) versions.set(id, version);
+    for (const { id, deed, present, possible } of refusals) {
+      if (!possible) continue;
+      deeds.set(deed, [...(deeds.get(deed) ?? []), id]);
+      const version = Math.max(present.version, this.#store.items.get(id)?.ticket.version ?? 0);
+      versions.set(id, version);
     }
     for (const [deed, of] of deeds) void this.perform(deed, of, versions);
   };
 
-  /** @param {readonly number[]} ids */
-  leave = (ids) => {
-    for (const id of ids) this.refusals.delete(id);
+  /** @param {Refusal} refusal */
+  leave = (refusal) => {
+    this.refusals.remove(refusal);
     this.dispatchEvent(new Event("change"));
   };
 
-  /** Keep what was typed for a deed that cannot be done any more. @param {number} id */
-  keepNote = (id) => {
-    const refusal = this.refusals.get(id);
-    if (refusal) void this.comment([id], typed(refusal.deed));
+  /** Keep what was typed for a deed that cannot be done any more. @param {Refusal} refusal */
+  keepNote = (refusal) => {
+    this.leave(refusal);
+    void this.comment([refusal.id], typed(refusal.deed));
   };
 
   /**
    * @param {Deed} deed
    * @param {Result} result
+   * @param {Record<string, any>} problem
+   * @returns {Refusal}
    */
-  #refuse(deed, { id, status, problem = {} }) {
-    if (status !== 412 && status !== 409) return;
-    const ticketNo = problem.ticket?.ticket_no ?? this.#named([id]);
-    const at = problem.changed_at ? Date.parse(problem.changed_at) : null;
-    this.refusals.set(id, { id, deed, ticketNo, by: problem.changed_by ?? null, at, present: problem.ticket ?? null, possible: status === 412 && (!problem.ticket || applies(deed, problem.ticket)) });
+  #overtaken(deed, { id, status }, { ticket, changed_by, changed_at }) {
+    const at = changed_at ? Date.parse(changed_at) : null;
+    const refusal = { id, deed, ticketNo: ticket.ticket_no, by: changed_by, at, present: ticket, possible: status === 412 && applies(deed, ticket) };
+    this.refusals.add(refusal);
     this.dispatchEvent(new Event("change"));
+    return refusal;
   }
 
   /**
    * @param {Deed} deed
-   * @param {number[]} done
-   * @param {Result[]} refused
+   * @param {Outcomes} outcomes
    * @param {number} left  that it would not have changed
+   * @param {ReadonlyMap<number, number>} versions
    */
-  #tell(deed, done, refused, left) {
+  #tell(deed, { done, overtaken, busy, refused }, left, versions) {
     if (done.length) {
       const undo = deed.action === "acknowledge" ? (/** @type {readonly number[]} */ ids) => void this.unacknowledge(ids) : undefined;
       const more = left ? `; ${left} left as ${left === 1 ? "it was" : "they were"}` : "";
@@ -257,15 +253,20 @@ export class Actions extends EventTarget {
       const words = (ids) => `${this.#named(ids)} ${past(deed)}${more}`;
       this.#toast(words(done), { burst: { key: `${JSON.stringify(body(deed))}${more}`, ids: done, words, undo } });
     }
-    const changed = refused.map(({ id }) => id).filter((id) => this.refusals.has(id));
+    if (busy.length) {
+      this.#toast(`${this.#named(busy)}: not ${past(deed)}, being changed by somebody at this moment.`, {
+        kind: "refused",
+        action: { label: "Try again", run: () => void this.perform(deed, busy, versions) },
+      });
+    }
     const gone = refused.filter(({ status }) => status === 404).map(({ id }) => id);
     if (gone.length) this.#toast(`${this.#named(gone)}: no longer there, or out of your sight. Not ${past(deed)}.`, { kind: "refused" });
     for (const { id, status, problem } of refused) {
-      if (status !== 404 && !this.refusals.has(id)) this.#toast(`${this.#named([id])}: not ${past(deed)}. ${problem?.detail ?? ""}`, { kind: "refused" });
+      if (status !== 404) this.#toast(`${this.#named([id])}: not ${past(deed)}. ${problem?.detail ?? ""}`, { kind: "refused" });
     }
-    if (changed.length > 1) {
-      const possible = changed.filter((id) => this.refusals.get(id)?.possible);
-      this.#toast(`${this.#named(changed)} were changed by others meanwhile, and are not ${past(deed)}. Their rows say what they are now.`, {
+    if (overtaken.length > 1) {
+      const possible = overtaken.filter((refusal) => refusal.possible);
+      this.#toast(`${this.#named(overtaken.map(({ id }) => id))} were changed by others meanwhile, and are not ${past(deed)}. Their rows say what they are now.`, {
         kind: "refused",
         ...(possible.length && { action: { label: "Do it anyway", run: () => this.doAnyway(possible) } }),
       });
@@ -297,15 +298,4 @@ export class Actions extends EventTarget {
     if (ids.length !== 1) return `${ids.length} tickets`;
     return this.#store.items.get(/** @type {number} */ (ids[0]))?.shown.ticket_no ?? "The ticket";
   }
-}
-
-/**
- * What is told beside the ticket.
- * @param {Refusal} refusal
- * @param {string} ago  "3 s ago", "" when it is not known
- */
-export function refusalWords({ deed, by, present, possible }, ago) {
-  const changed = `Changed by ${by ?? "somebody"}${ago && ` ${ago}`}`;
-  const now = present ? `: now ${statusWord(present.status)}, ${levelWord(present.priority)}, ${present.assigned_to ? `assigned to ${present.assigned_to}` : "assigned to nobody"}` : "";
-  return `${changed}${now}. ${possible ? `You wanted to ${wish(deed)}.` : `It cannot be ${past(deed)} any more.`}`;
 }

@@ -21,7 +21,7 @@ export function startBulkBar(page, actions) {
 
   function draw() {
     const shown = new Set(page.list?.shownIds);
-    const elsewhere = [...actions.refusals.values()].filter(({ id }) => !shown.has(id));
+    const elsewhere = actions.refusals.all().filter(({ id }) => !shown.has(id));
     render(html`${selection.size && page.mayWrite ? bar(shown) : nothing}${elsewhere.map((refusal) => html`<div class="elsewhere"><b>${refusal.ticketNo}</b> ${refusalLine(actions, refusal)}</div>`)}`, root);
   }
 

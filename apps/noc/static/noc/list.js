@@ -329,7 +329,7 @@ export class List {
     const leaving = item.gone || !filter.matches(item.shown);
     // Not longer: an animation starts again whenever its row is made, moved or shown.
     const flashing = performance.now() - item.flashedAt < FLASH_MS;
-    const at = [item, item.revision, this.#tick, selection.ids.has(item.id), selection.cursor === item.id, opened === item.id, leaving, actions?.refusals.get(item.id), flashing];
+    const at = [item, item.revision, this.#tick, selection.ids.has(item.id), selection.cursor === item.id, opened === item.id, leaving, actions?.refusals.of(item.id), flashing];
     return guard(at, () => this.#row(item, leaving, flashing));
   }
 
@@ -365,7 +365,7 @@ export class List {
       <td class="assigned_to" data-flash=${flash("assigned_to")}>${shown.assigned_to}</td>
       <td class="age" title=${times.full(item.changed)}>${age(Date.now() - item.changed)}</td>
       <td class="act">${mayWrite && !leaving && isOpen(shown.status) ? this.#buttons(item) : nothing}</td>
-    </tr>${this.#refusal(item)}`;
+    </tr>${this.#refusals(item)}`;
   }
 
   /** @param {Item} item */
@@ -374,10 +374,9 @@ export class List {
   }
 
   /** @param {Item} item */
-  #refusal({ id }) {
+  #refusals({ id }) {
     const { actions } = this.#page;
-    const refusal = actions?.refusals.get(id);
-    return actions && refusal ? html`<tr class="refusal-line" data-refusal=${id}><td colspan=${COLUMNS}>${refusalLine(actions, refusal)}</td></tr>` : nothing;
+    return actions?.refusals.of(id).map((refusal) => html`<tr class="refusal-line" data-refusal=${id}><td colspan=${COLUMNS}>${refusalLine(actions, refusal)}</td></tr>`);
   }
 
   /** @param {GroupLine} line */

@@ -131,8 +131,8 @@ export function startPanel(page) {
 
   /** What was refused stands in the list, which a phone shows none of beside the panel. @param {Ticket} ticket */
   function refused({ id }) {
-    const found = phone.matches && page.actions?.refusals.get(id);
-    return found && page.actions ? html`<p class="panel-refused">${refusalLine(page.actions, found)}</p>` : nothing;
+    const { actions } = page;
+    return actions && phone.matches ? actions.refusals.of(id).map((refusal) => html`<p class="panel-refused">${refusalLine(actions, refusal)}</p>`) : nothing;
   }
 
   /** @param {Ticket} ticket */
