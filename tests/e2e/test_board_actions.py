@@ -119,6 +119,30 @@ class TestOneTicket:
         menu_of(page, ticket).get_by_role("button", name="Assign to me").click()
         expect(row(page, ticket).locator("td.assigned_to")).to_have_text(me)
 
+    def test_keeps_its_menu_usable_when_another_operator_is_faster(
+        self, acme: Seed, api: Api, sign_in: Open, operator: Seed, word: str
+    ) -> None:
+        ticket = api.create(acme["sites"][0], word)
+        page = live(sign_in(operator, path=f"/?q={word}"))
+        menu = menu_of(page, ticket)
+        acknowledge = menu.get_by_role("button", name="Acknowledge", exact=True)
+        expect(acknowledge).to_be_focused()
+
+        api.post(f"tickets/{ticket['id']}/acknowledge/", {})
+        expect(row(page, ticket).locator(".ack")).to_be_visible(timeout=LIVE_MS)
+        expect(acknowledge).to_be_focused()
+        expect(menu.get_by_text("Take back")).to_have_count(0)  # nothing turns into its contrary
+        page.keyboard.press("Enter")
+        done(page, f"Nothing to do: {ticket['ticket_no']} is acknowledged by")
+
+        menu_of(page, ticket).locator("[data-choice=IN_PROGRESS]").focus()
+        api.move_on(ticket, "IN_PROGRESS")
+        expect(menu.locator("[data-choice=IN_PROGRESS]")).to_have_count(0, timeout=LIVE_MS)
+        expect(menu.locator("button:focus")).to_have_count(1)
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("Escape")
+        expect(menu).to_be_hidden()
+
     def test_keeps_its_open_menu_and_what_is_typed_through_a_hundred_changes(
         self, acme: Seed, api: Api, sign_in: Open, operator: Seed, word: str, stack: Running
     ) -> None:

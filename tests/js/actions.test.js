@@ -71,12 +71,33 @@ describe("an action", () => {
   });
 
   it("can be undone where that is honest", async () => {
-    const { actions, asked, toasts } = acting(({ action, tickets }) => all({ acknowledged_at: action === "acknowledge" ? "2026-01-01T10:00:10Z" : null })({ tickets }));
+    const { actions, asked, toasts } = acting(({ action, tickets }) => ({
+      results: tickets.map(({ id }) => ({ id, status: 200, ticket: row({ id, ...(action === "acknowledge" && { acknowledged_at: "2026-01-01T10:00:10Z", acknowledged_by: id === 1 ? "Ada" : "Bo" }) }) })),
+    }));
+    await actions.acknowledge([1, 2]);
+
+    toasts[0].burst.undo([1, 2]); // of the second one somebody else was first
+
+    assert.deepEqual(asked.map(({ body }) => [body.action, ...body.tickets.map(({ id }) => id)]), [["acknowledge", 1, 2], ["unacknowledge", 1]]);
+    assert.equal(toasts[1].text, "A#2 left as acknowledged by others.");
+  });
+
+  it("that somebody else has done says who", async () => {
+    const { actions, asked, toasts } = acting(all({}), [row({ acknowledged_at: "2026-01-01T10:00:00Z", acknowledged_by: "Bo" })]);
+
     await actions.acknowledge([1]);
 
-    await toasts[0].burst.undo([1]);
+    assert.deepEqual([asked.length, toasts[0].text], [0, "Nothing to do: A#1 is acknowledged by Bo."]);
+  });
 
-    assert.deepEqual(asked.map(({ body }) => body.action), ["acknowledge", "unacknowledge"]);
+  it("assigns to a namesake, and not twice to one who is alone", async () => {
+    const { actions, asked } = acting(all({ assigned_to: "Alex" }), [row({ assigned_to: "Alex" })]);
+    const alex = { id: 7, name: "Alex", username: "alex" };
+
+    await actions.assignTo([1], alex);
+    await actions.assignTo([1], { ...alex, id: 8, namesake: true });
+
+    assert.deepEqual(asked.map(({ body }) => body.assigned_to_id), [8]);
   });
 });
 

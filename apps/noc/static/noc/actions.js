@@ -105,7 +105,7 @@ export class Actions extends EventTarget {
       return !item || item.ticket.version !== seen.get(id) || applies(deed, item.shown);
     });
     if (!concerned.length) {
-      if (ids.length) this.#toast(`Nothing to do: ${this.#named(ids)} cannot be ${past(deed)}.`);
+      if (ids.length) this.#toast(`Nothing to do: ${this.#why(deed, ids)}.`);
       return;
     }
     for (const id of concerned) this.refusals.replace(id, deed);
@@ -247,7 +247,7 @@ export class Actions extends EventTarget {
    */
   #tell(deed, { done, overtaken, busy, refused }, left, versions) {
     if (done.length) {
-      const undo = deed.action === "acknowledge" ? (/** @type {readonly number[]} */ ids) => void this.unacknowledge(ids) : undefined;
+      const undo = deed.action === "acknowledge" ? (/** @type {readonly number[]} */ ids) => this.#takeBack(ids) : undefined;
       const more = left ? `; ${left} left as ${left === 1 ? "it was" : "they were"}` : "";
       /** @param {readonly number[]} ids */
       const words = (ids) => `${this.#named(ids)} ${past(deed)}${more}`;
@@ -291,6 +291,24 @@ export class Actions extends EventTarget {
     const passes = [0, 401, 429].includes(error.status) || error.status >= 500;
     const action = passes ? again : edit;
     this.#toast(`${what} ${error.words}`, { kind: "refused", ...(action && { action }) });
+  }
+
+  /** Take back the acknowledgements that are the operator's own: who was first stays. @param {readonly number[]} ids */
+  #takeBack(ids) {
+    const own = ids.filter((id) => this.#store.items.get(id)?.shown.acknowledged_by === this.#name());
+    if (own.length) void this.unacknowledge(own);
+    if (own.length < ids.length) this.#toast(`${this.#named(ids.filter((id) => !own.includes(id)))} left as acknowledged by others.`);
+  }
+
+  /**
+   * Why it would change none of them.
+   * @param {Deed} deed
+   * @param {readonly number[]} ids
+   */
+  #why(deed, ids) {
+    const [shown, ...others] = ids.map((id) => this.#store.items.get(id)?.shown);
+    if (deed.action === "acknowledge" && shown?.acknowledged_at && !others.length) return `${shown.ticket_no} is acknowledged by ${shown.acknowledged_by ?? "somebody"}`;
+    return `${this.#named(ids)} cannot be ${past(deed)}`;
   }
 
   /** "A#1", or "12 tickets" @param {readonly number[]} ids */

@@ -5,7 +5,7 @@ import { mayFollow } from "./transitions.js";
 import { LEVEL, levelWord, statusWord } from "./words.js";
 
 /** @typedef {import("./store.js").Ticket} Ticket */
-/** @typedef {{id: number, name: string, username: string}} Member */
+/** @typedef {{id: number, name: string, username: string, namesake?: boolean}} Member `namesake`: another one has the same name */
 /**
  * @typedef {{action: "acknowledge"} | {action: "unacknowledge"} | {action: "status", status: string, note: string}
  *   | {action: "assign", member: Member | null} | {action: "priority", priority: string} | {action: "comment", text: string}} Deed
@@ -42,7 +42,7 @@ export function applies(deed, ticket) {
     case "status":
       return mayFollow(ticket.status, deed.status);
     case "assign":
-      return ticket.assigned_to !== (deed.member?.name ?? null);
+      return ticket.assigned_to !== (deed.member?.name ?? null) || !!deed.member?.namesake; // which of them has it, no row says
     case "priority":
       return ticket.priority !== deed.priority;
     case "comment":

@@ -109,21 +109,27 @@ export function startPanel(page) {
       <dl class="facts">
         <dt>Site</dt><dd><bdi>${ticket.site_name}</bdi></dd>
         <dt>Assigned to</dt><dd>${ticket.assigned_to === null ? html`<span class="muted">nobody</span>` : html`<bdi>${ticket.assigned_to}</bdi>`}</dd>
-        ${acknowledged ? html`<dt>Acknowledged</dt><dd>by <bdi>${ticket.acknowledged_by ?? "somebody"}</bdi>, ${times.full(acknowledged)}</dd>` : nothing}
+        ${acknowledged ? html`<dt>Acknowledged</dt><dd>by <bdi>${ticket.acknowledged_by ?? "somebody"}</bdi>, ${times.full(acknowledged)} ${takeBack(ticket)}</dd>` : nothing}
         <dt>Opened</dt><dd>${when(ticket.created_at)}</dd>
         <dt>Changed</dt><dd>${when(ticket.updated_at)}</dd>
       </dl>`;
   }
 
   /** @param {Ticket} ticket */
+  function takeBack({ id, status }) {
+    return page.actions && page.mayWrite && status === "NEW" ? html`<button class="quiet" @click=${() => page.actions?.unacknowledge([id])}>Take back</button>` : nothing;
+  }
+
+  /** @param {Ticket} ticket */
   function actions(ticket) {
     if (page.actions === null) return nothing;
-    const { acknowledge, unacknowledge, assign, status, resolve } = page.actions;
+    const { acknowledge, assign, status, resolve } = page.actions;
     /** @param {string} label @param {import("./page.js").Deed} deed */
-    // By the second click of a double one the button may already mean the contrary.
-    const button = (label, deed) => html`<button @click=${(/** @type {MouseEvent} */ { currentTarget, detail }) => detail < 2 && deed([ticket.id], /** @type {Element} */ (currentTarget))}>${label}</button>`;
+    const button = (label, deed) => html`<button @click=${(/** @type {Event} */ { currentTarget }) => deed([ticket.id], /** @type {Element} */ (currentTarget))}>${label}</button>`;
+    // When somebody else is faster, what is under the pointer does nothing, rather than the contrary.
+    const given = !isUnacknowledged(ticket);
     return html`<p class="panel-actions">
-      ${ticket.status !== "NEW" ? nothing : isUnacknowledged(ticket) ? button("Acknowledge", acknowledge) : button("Take back acknowledgement", unacknowledge)}
+      ${ticket.status === "NEW" ? html`<button aria-disabled=${given} @click=${() => given || acknowledge([ticket.id])}>${given ? "Acknowledged" : "Acknowledge"}</button>` : nothing}
       ${isOpen(ticket.status) ? button("Assign", assign) : nothing} ${button("Status", status)}
       ${isOpen(ticket.status) && ticket.status !== "RESOLVED" ? button("Resolve", resolve) : nothing}
     </p>`;

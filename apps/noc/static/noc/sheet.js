@@ -14,7 +14,11 @@ import { LEVEL, STATUS, statusWord } from "./words.js";
 /** @typedef {import("./deeds.js").Member} Member */
 /** @typedef {import("./store.js").Item} Item */
 /** "menu", "assign", "status", "priority", "comment", or a status whose note is asked for. @typedef {string} Question */
-/** @typedef {{question: Question, ids: readonly number[], anchor: Element | null, versions: Map<number, number>}} Asked `versions`: as they were when it was asked */
+/**
+ * What was asked, on which versions of the tickets, and whether any of them was acknowledged or waited for it then: no
+ * choice that is about to be pressed turns into its contrary.
+ * @typedef {{question: Question, ids: readonly number[], anchor: Element | null, versions: Map<number, number>, acknowledged: boolean, unacknowledged: boolean}} Asked
+ */
 /** @typedef {(question: Question, ids: readonly number[], anchor: Element | null, text?: string) => void} Ask */
 
 const DRAW_MS = 150;
@@ -63,6 +67,9 @@ export class Sheet {
     page.store.addEventListener("change", () => this.#drawSoon());
     page.store.addEventListener("replace", () => this.#drawSoon());
     addEventListener("resize", () => this.#asked && this.#place());
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.#asked) this.close(); // also when the focus is outside
+    });
     document.addEventListener("pointerdown", (event) => {
       if (this.#asked && event.target instanceof Node && !this.#root.contains(event.target) && !this.#text) this.close();
     });
@@ -73,7 +80,9 @@ export class Sheet {
     if (!ids.length || !this.#page.mayWrite) return;
     if (this.#asked === null) this.#before = document.activeElement;
     else this.#keep();
-    this.#asked = { question, ids: [...ids], anchor, versions: this.#actions.versions(ids) };
+    const shown = this.#items(ids).map((item) => item.shown);
+    const acknowledged = shown.some(({ acknowledged_at, status }) => acknowledged_at !== null && status === "NEW");
+    this.#asked = { question, ids: [...ids], anchor, versions: this.#actions.versions(ids), acknowledged, unacknowledged: shown.some(isUnacknowledged) };
     if (text !== undefined) this.#drafts.set(this.#draftKey, text);
     this.#search = "";
     this.#page.hold("sheet");
@@ -84,7 +93,7 @@ export class Sheet {
     const area = this.#root.querySelector("textarea");
     if (area) area.value = this.#drafts.get(this.#draftKey) ?? "";
     this.#place();
-    /** @type {HTMLElement | null} */ (this.#root.querySelector("textarea, input, .choices button:not(:disabled)"))?.focus();
+    this.#focus();
   };
 
   close() {
@@ -161,13 +170,24 @@ export class Sheet {
 
   #drawAsked() {
     if (this.#asked === null) return;
+    const focused = this.#root.contains(document.activeElement);
     this.#draw();
     this.#place();
+    if (focused && !this.#root.contains(document.activeElement)) this.#focus(); // what had it is no choice any more
+  }
+
+  #focus() {
+    /** @type {HTMLElement | null} */ (this.#root.querySelector("textarea, input, .choices button:not(:disabled)"))?.focus();
+  }
+
+  /** @param {readonly number[]} ids */
+  #items(ids) {
+    return ids.flatMap((id) => this.#page.store.items.get(id) ?? []);
   }
 
   #draw() {
     const { question, ids } = /** @type {Asked} */ (this.#asked);
-    const items = ids.flatMap((id) => this.#page.store.items.get(id) ?? []);
+    const items = this.#items(ids);
     const [item] = items;
     this.#root.setAttribute("aria-label", items.length === 1 && item ? item.shown.ticket_no : `${ids.length} tickets`);
     const head = ids.length === 1 && item ? html`<b>${item.shown.ticket_no}</b> ${levelMark(item.shown.priority)} ${statusMark(item.shown.status)}` : ids.length === 1 ? html`<b>The ticket</b>` : html`<b>${ids.length} tickets</b>`;
@@ -202,13 +222,13 @@ export class Sheet {
    */
   #menu(ids, items) {
     const me = this.#me;
-    const { anchor } = /** @type {Asked} */ (this.#asked);
+    const { anchor, acknowledged, unacknowledged } = /** @type {Asked} */ (this.#asked);
     /** @param {Question} question */
     const then = (question) => () => this.ask(question, ids, anchor);
     return html`
       <div class="choices">
-        ${items.some(({ shown }) => isUnacknowledged(shown)) ? html`<button @click=${() => this.#do({ action: "acknowledge" })}>Acknowledge</button>` : nothing}
-        ${items.some(({ shown }) => shown.acknowledged_at !== null && shown.status === "NEW") ? html`<button @click=${() => this.#do({ action: "unacknowledge" })}>Take back the acknowledgement</button>` : nothing}
+        ${unacknowledged ? html`<button @click=${() => this.#do({ action: "acknowledge" })}>Acknowledge</button>` : nothing}
+        ${acknowledged ? html`<button @click=${() => this.#do({ action: "unacknowledge" })}>Take back the acknowledgement</button>` : nothing}
         ${me && items.some(({ shown }) => shown.assigned_to !== me.name) ? html`<button @click=${() => this.#do({ action: "assign", member: me })}>Assign to me</button>` : nothing}
         <button @click=${then("assign")}>Assign …</button>
         <button @click=${then("comment")}>Add a note …</button>
@@ -259,8 +279,11 @@ export class Sheet {
   #assign() {
     const words = this.#search.toLowerCase().split(/\s+/).filter(Boolean);
     const me = this.#me;
-    const members = (this.#members?.members ?? []).filter(({ id }) => id !== me?.id);
-    const found = [...(me ? [me] : []), ...members].filter(({ name, username }) => words.every((word) => `${name} ${username}`.toLowerCase().includes(word)));
+    const known = this.#members?.members ?? [];
+    const members = [...(me ? [me] : []), ...known.filter(({ id }) => id !== me?.id)];
+    const names = new Map(members.map(({ id, name }) => [name, id])); // of namesakes the last one
+    const twice = new Set(members.filter(({ id, name }) => names.get(name) !== id).map(({ name }) => name));
+    const found = members.map((member) => ({ ...member, namesake: twice.has(member.name) })).filter(({ name, username }) => words.every((word) => `${name} ${username}`.toLowerCase().includes(word)));
     const [first] = found;
     return html`<form
       @submit=${(/** @type {Event} */ event) => {
@@ -279,7 +302,7 @@ export class Sheet {
         }}
       />
       <div class="choices members">
-        ${found.map((member) => html`<button type="button" data-member=${member.id} @click=${() => this.#do({ action: "assign", member })}>${member.name}${member.id === me?.id ? html` <span class="muted">me</span>` : nothing}</button>`)}
+        ${found.map((member) => html`<button type="button" data-member=${member.id} @click=${() => this.#do({ action: "assign", member })}>${member.name}${member.namesake ? html` <span class="muted">${member.username}</span>` : nothing}${member.id === me?.id ? html` <span class="muted">me</span>` : nothing}</button>`)}
         ${words.length ? nothing : html`<button type="button" data-member="nobody" @click=${() => this.#do({ action: "assign", member: null })}><span class="muted">Nobody</span></button>`}
         ${words.length && !found.length ? html`<p class="muted">Nobody by that name.</p>` : nothing}
         ${this.#membersProblem ? html`<p class="refusal">${this.#membersProblem}</p>` : this.#members ? nothing : html`<p class="muted">Loading the members</p>`}
