@@ -67,6 +67,12 @@ TO_LOOK = [
 
 
 class TestCommands:
+    def test_of_the_tour_follow_a_sample_user(self, stack: Running, seed: dict[str, Any]) -> None:
+        text = (ROOT / "README.md").read_text(encoding="utf-8")
+        (tail,) = re.findall(r"`\./noc manage (noc_tail [^`\]]+)` in another terminal", text)
+
+        assert not stack.manage(*tail.split(), "--count", "0").stdout  # it fails when refused
+
     @pytest.mark.parametrize("command", TO_LOOK)
     def test_that_look_for_what_is_wrong_run(
         self, command: str, stack: Running, seed: dict[str, Any]

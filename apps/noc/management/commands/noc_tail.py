@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from knox.crypto import hash_token
@@ -19,7 +20,7 @@ from apps.noc.tail_words import line
 from apps.tenancy.models import Membership, Site
 from apps.tenancy.tokens import new_token
 
-FEED_URL, TOKEN = "NOC_FEED_URL", "NOC_TOKEN"
+TOKEN = "NOC_TOKEN"  # noqa: S105 - its name; of the environment, where no list of processes shows it
 
 
 class Command(BaseCommand):
@@ -31,7 +32,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--user", metavar="NAME", help="with a token for this run alone")
         parser.add_argument("--token-file", type=Path, metavar="F", help=f"instead of ${TOKEN}")
-        parser.add_argument("--url", help=f"like wss://HOST/ws/noc/; default ${FEED_URL}")
+        parser.add_argument("--url", help="like wss://HOST/ws/noc/; default $NOC_FEED_URL")
         parser.add_argument("--after-seq", type=int, metavar="N", help="start after this event")
         parser.add_argument("--epoch", metavar="E", help="of the log that --after-seq counts in")
         parser.add_argument("--count", type=int, metavar="N", help="end after N events")
@@ -103,10 +104,10 @@ def of_reset(reset: Reset) -> dict[str, Any]:
 
 
 def feed_url(options: dict[str, Any]) -> str:
-    url = options["url"] or os.environ.get(FEED_URL)
+    url = options["url"] or settings.FEED_URL
     if not url:
         raise CommandError(
-            f"Where is the feed? Give --url ws://HOST/ws/noc/, or set ${FEED_URL};"
+            "Where is the feed? Give --url ws://HOST/ws/noc/, or set $NOC_FEED_URL;"
             " ./noc manage sets it."
         )
     return str(url)
