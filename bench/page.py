@@ -3,8 +3,9 @@ The operators' page in Chromium: 10,000 open tickets of one tenant, 200 changes 
 
 First the page loads. Then the list stands for ``--minutes`` while its memory is looked at, and
 after that come a pointer on the list, the side panel, the charts, and the list grouped by floods.
-One trace of each tells what the main thread did. Bounds are on processor time of that thread, which
-other programs on the machine do not lengthen; the wall time of the same is among the figures.
+One trace of each tells what the main thread did. Its bounds are on processor time of that thread,
+which other programs on the machine do not lengthen; the wall time of the same is among the figures.
+The whole soak is judged by what the browser tells of long frames, in wall time.
 """
 
 import os
@@ -26,6 +27,7 @@ TRACED_SECONDS = 20
 LOOK_SECONDS = 30  # between two looks at the memory
 WARM_SECONDS = 20  # before the first: caches fill
 FRAME_MS, ROWS = 100, 300
+PATCH_MS = 1_000  # from a write to its patched row
 HEAP_MB = 5  # "flat": more growth than this within the soak is seen in a day
 NODES = 5_000  # the same: a quarter of what the page has
 COUNTS = 50  # requests for the counters
@@ -75,6 +77,10 @@ def main() -> int:
         Target(f"{name}, longest scripting, CPU ms", value, FRAME_MS, at_most=True)
         for name, value in longest.items()
     ]
+    soak = figures["soak, longest scripting of a frame, ms"]
+    targets.append(Target("soak, longest scripting of a frame, ms", soak, FRAME_MS, at_most=True))
+    patched = figures.get("write to patch p95, ms", float("inf"))  # none: nothing was patched
+    targets.append(Target("write to patch p95, ms", patched, PATCH_MS, at_most=True))
     most = figures["rows in the page, most"]
     targets.append(Target("rows in the page, most", most, ROWS, at_most=True))
     grown = figures["heap, MB/h"] * options.minutes / 60
