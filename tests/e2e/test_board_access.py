@@ -18,6 +18,7 @@ from tests.e2e.board import (
     Seed,
     admin_of,
     change_all,
+    end_session,
     live,
     row,
     user_of,
@@ -125,6 +126,80 @@ class TestAxe:
 
         assert violations(page) == []
         page.close()
+
+    @pytest.mark.parametrize("scheme", SCHEMES)
+    def test_finds_nothing_on_what_is_done_to_tickets_and_refused(
+        self, scheme: str, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        tickets = [api.create(acme["sites"][0], word, level) for level in ("HIGH", "CRITICAL")]
+        operator = user_of(acme, may="ticket:write")
+        page = live(sign_in(operator, path=f"/?q={word}", color_scheme=scheme))
+        row(page, tickets[0]).locator("[data-menu]").click()
+        expect(page.locator("#sheet")).to_be_visible()
+        assert violations(page) == []
+        page.locator("#sheet").get_by_role("button", name="Add a note …").click()
+        assert violations(page) == []
+        page.keyboard.press("Escape")
+
+        page.locator("thead input[type=checkbox]").check()
+        page.locator("#bulk").get_by_role("button", name="Assign …").click()
+        expect(page.locator("#sheet [data-member]").nth(1)).to_be_visible()
+        assert violations(page) == []
+        page.keyboard.press("Escape")
+        page.locator("#bulk").get_by_role("button", name="Priority …").click()
+        for ticket in tickets:
+            api.move_on(ticket, "IN_PROGRESS")
+            moved = row(page, ticket)
+            expect(moved).to_have_attribute("data-status", "IN_PROGRESS", timeout=LIVE_MS)
+        page.locator("#sheet [data-choice=LOW]").click()
+        expect(page.locator("tr.refusal-line")).to_have_count(2, timeout=LIVE_MS)
+        expect(page.locator(".toast[data-kind=refused]")).to_be_visible()
+        assert violations(page) == []
+
+    @pytest.mark.parametrize("scheme", SCHEMES)
+    def test_finds_nothing_on_the_alarms_and_once_signed_out(
+        self, scheme: str, acme: Seed, one_of_each: Seed, sign_in: Open
+    ) -> None:
+        page = live(sign_in(user_of(acme), color_scheme=scheme))
+        page.locator("#alarms .alarm-state").click()
+        expect(page.locator("[data-level=CRITICAL] select")).to_be_visible()
+        assert violations(page) == []
+        page.keyboard.press("Escape")
+
+        end_session(page)
+
+        assert violations(page) == []
+
+    def test_finds_nothing_on_the_wall(
+        self, acme: Seed, one_of_each: Seed, sign_in: Open, stack: Running
+    ) -> None:
+        page = live(sign_in(user_of(acme)))
+        page.goto(f"{stack['http']}/?wall=1")
+        live(page)
+        expect(page.locator("#wall .tile").first).to_be_visible()
+
+        assert violations(page) == []
+
+
+class TestMarks:
+    def test_of_each_level_and_status_have_a_shape_of_their_own_and_a_word(
+        self, acme: Seed, one_of_each: Seed, sign_in: Open
+    ) -> None:
+        page = live(sign_in(user_of(acme)))
+        for kind, words in (("level", 4), ("status", 4)):
+            counters = page.locator(f".counter:has([class*='{kind}-'])")
+            expect(counters).to_have_count(words)
+            drawn = counters.locator(".shape").evaluate_all(
+                """all => all.map(shape => {
+                    const { clipPath, borderRadius, borderTopWidth, backgroundImage, width } =
+                        getComputedStyle(shape);
+                    return [clipPath, borderRadius, borderTopWidth, backgroundImage !== "none",
+                            parseFloat(width) > 4 && shape.checkVisibility()].join();
+                })"""
+            )
+            assert len(set(drawn)) == words
+            assert all(look.endswith("true") for look in drawn)
+            assert all(counters.nth(each).inner_text().strip() for each in range(words))
 
 
 class TestLiveRegion:

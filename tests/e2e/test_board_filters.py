@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.board import (
     HOSTILE,
@@ -309,6 +309,31 @@ class TestSightings:
 
         expect(page.locator("#list-view")).to_be_visible()
         expect(views.locator("[aria-current=page]")).to_have_text("Tickets")
+
+
+class TestCounters:
+    def test_say_so_when_the_server_counts_more_than_the_list_holds(
+        self, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        def one_more(route: Route) -> None:
+            answer = route.fetch()
+            counts = answer.json()
+            counts["total"] += 1
+            counts["by_status"]["NEW"] = counts["by_status"].get("NEW", 0) + 1
+            route.fulfill(response=answer, json=counts)
+
+        ticket = api.create(acme["sites"][0], word)
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+        expect(row(page, ticket)).to_have_count(1)
+        expect(page.locator("[data-counter=all] b")).to_have_text("1")
+        expect(page.locator("#counts-note")).to_have_count(0, timeout=LIVE_MS)
+        page.route("**/tickets/counts/*", one_more)
+
+        api.patch(f"tickets/{ticket['id']}/", {"priority": "LOW"})
+
+        doubt = page.locator("#counts-note")
+        expect(doubt).to_have_text("1 not in the list: reload the page", timeout=LIVE_MS)
+        expect(page.locator("[data-counter=all] b")).to_have_text("2")  # the server's word
 
 
 class TestClock:

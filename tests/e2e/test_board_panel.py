@@ -245,6 +245,30 @@ class TestPanel:
         expect(page.locator("#panel .gone")).to_contain_text("not yours to see")
         expect(page.locator("#panel h2")).to_have_text("Ticket")
 
+    def test_tells_the_attempts_of_an_event_that_failed(
+        self, stack: Running, acme: Seed, api: Api, sign_in: Open
+    ) -> None:
+        ticket = api.create(acme["sites"][0])
+        told = sign_in(user_of(acme), path=path_of(ticket))
+        expect(opened(live(told), ticket).locator(".dead-letter")).to_have_count(0)
+        with psycopg.connect(stack["database_url"]) as database:
+            database.execute(
+                "INSERT INTO outbox_dead_letter (stream, seq, epoch, event_id, type, subject,"
+                " payload, context, schema_version, occurred_at, recorded_at, sink, reason, error,"
+                " fingerprint, attempts) SELECT e.stream, e.seq, s.epoch, e.event_id, e.type,"
+                " e.subject, e.payload, e.context, 1, e.occurred_at, e.recorded_at, 'sink',"
+                " 'sink_error', 'TimeoutError', 'f00', 3"
+                " FROM event_log e JOIN outbox_stream s ON s.name = e.stream"
+                " WHERE e.subject = %s",
+                [f"ticket:{ticket['id']}"],
+            )
+
+        for user, links in ((user_of(acme), 0), (admin_of(acme), 1)):
+            page = live(sign_in(user, path=path_of(ticket)))
+            letter = opened(page, ticket).locator(".dead-letter")
+            expect(letter).to_contain_text("Failed event, dead after 3 attempts: sink_error")
+            expect(letter.get_by_role("link")).to_have_count(links)
+
     def test_takes_no_acknowledgement_back_where_it_was_to_be_given(
         self, acme: Seed, api: Api, sign_in: Open
     ) -> None:

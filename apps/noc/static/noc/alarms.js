@@ -338,12 +338,12 @@ export class Alarms {
     const { permission } = this.#desktop;
     const { times } = this.#page;
     return html`
-      <header>
+      <div class="head">
         <h2>Alarms</h2>
         <label class="check"><input type="checkbox" name="sound" .checked=${settings.sound} @change=${(/** @type {Event} */ event) => this.#set({ sound: checked(event) })} /> Sound</label>
         <label>Volume <input type="range" name="volume" min="0" max="1" step="0.1" .value=${String(settings.volume)} @change=${(/** @type {Event} */ event) => this.#set({ volume: Number(value(event)) })} /></label>
         <button class="quiet" popovertarget="alarm-settings" popovertargetaction="hide" aria-label="Close">Close</button>
-      </header>
+      </div>
       ${state === "blocked" ? html`<p class="warning">The browser holds sound back until you click on this page or press a key.</p>` : nothing}
       ${state === "elsewhere" ? html`<p class="muted">Another tab of this browser sounds for all of them.</p>` : nothing}
       <div class="line" role="group" aria-label="Mute">
