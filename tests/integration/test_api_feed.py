@@ -247,10 +247,3 @@ class TestSightings:
         assert whole.status_code == 201
         assert whole.json()["site_id"] is None
         assert narrow.status_code == 400
-
-
-def test_the_schema_is_served(database, api):
-    answer = api().get("/api/v1/schema/")
-
-    assert answer.status_code == 200
-    assert b"/api/v1/tickets/{ticket_id}/status/" in answer.content
