@@ -92,6 +92,51 @@ class TestBodies:
 
         refused(operator.generic("POST", path, body, content_type="application/json"))
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            '{"action": %s, "tickets": [{"id": 1}]}',
+            '{"action": "acknowledge", "tickets": [{"id": %s}]}',
+            '{"action": "acknowledge", "tickets": [{"id": 1, "version": %s}]}',
+            '{"action": "assign", "assigned_to_id": %s, "tickets": [{"id": 1}]}',
+        ],
+    )
+    def test_nested_deeper_than_anything_that_is_asked_for(self, operator, body):
+        for levels in (33, 500, 800, 900, 960, 2_000):
+            for opened, closed in (("[", "]"), ('{"a":', "}")):
+                deep = body % (opened * levels + "1" + closed * levels)
+
+                answer = operator.generic("POST", "/api/v1/tickets/bulk/", deep, "application/json")
+
+                assert "32 levels" in refused(answer)["detail"]
+
+    def test_nested_as_deep_as_may_be(self, operator, ticket):
+        for levels, words in ((31, "not a valid choice"), (32, "32 levels")):
+            body = f'{{"status": {"[" * levels}{"]" * levels}}}'
+
+            problem = refused(
+                operator.generic(
+                    "POST", f"/api/v1/tickets/{ticket.pk}/status/", body, "application/json"
+                )
+            )
+
+            assert words in problem["detail"]
+
+    def test_too_deep_for_anything_else_that_handles_it(self, operator, monkeypatch, caplog):
+        """What the parser can just read, the fields cannot look at."""
+        monkeypatch.setattr("apps.tenancy.http.bodies.MAX_LEVELS", 10**6)
+        details = set()
+        for levels in range(980, 0, -1):
+            id_ = "[" * levels + "]" * levels
+            body = f'{{"action": "acknowledge", "tickets": [{{"id": {id_}}}]}}'
+            answer = operator.generic("POST", "/api/v1/tickets/bulk/", body, "application/json")
+            details.add(refused(answer)["detail"])
+            if len(details) == 2:
+                break
+
+        assert "The request is nested too deep: send a flat one." in details
+        assert "RecursionError" in caplog.text
+
     def test_of_ten_megabytes(self, world, operator):
         body = {"site_id": world.a.near.pk, "description": "x" * 10_000_000}
 

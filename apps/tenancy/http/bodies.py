@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
 from rest_framework import serializers
@@ -12,12 +12,18 @@ from rest_framework.parsers import BaseParser
 from apps.tenancy.http.problems import Problem
 
 MAX_BYTES = 256 * 1024
+MAX_LEVELS = 32  # of lists and objects in each other; what is asked for has three
+TOO_DEEP = f"The body is nested deeper than {MAX_LEVELS} levels: send one flat JSON object."
 BIGGEST_ID = 2**63 - 1
 _INTEGER = re.compile(r"-?[0-9]+")
 
 
 class JSONParser(BaseParser):
-    """UTF-8 JSON up to 256 KiB; anything that cannot be read is a 400 or 413, never a 500."""
+    """
+    UTF-8 JSON up to 256 KiB and 32 levels; what cannot be read is a 400 or 413, never a 500.
+
+    Deeper values could be read, and then not be quoted in an error.
+    """
 
     media_type = "application/json"
 
@@ -31,11 +37,25 @@ class JSONParser(BaseParser):
         if len(body) > MAX_BYTES:
             raise Problem(413, f"The body is larger than {MAX_BYTES:,} bytes: send less.")
         try:
-            return json.loads(body.decode(), parse_constant=_refuse)
+            found = json.loads(body.decode(), parse_constant=_refuse)
         except RecursionError as error:
-            raise ParseError("The body is nested too deep: send one flat JSON object.") from error
+            raise ParseError(TOO_DEEP) from error
         except ValueError as error:
             raise ParseError(f"The body is not JSON in UTF-8: {error}") from error
+        if body.count(b"[") + body.count(b"{") > MAX_LEVELS and _is_deeper(found, MAX_LEVELS):
+            raise ParseError(TOO_DEEP)
+        return found
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    match value:
+        case dict():
+            inner: Iterable[Any] = value.values()
+        case list():
+            inner = value
+        case _:
+            return False
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)
 
 
 def _refuse(constant: str) -> None:

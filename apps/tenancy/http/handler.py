@@ -4,6 +4,7 @@ The one exception handler of the API.
 It stands alone because the framework's settings load modules before its views exist.
 """
 
+import logging
 from typing import Any
 
 from django.db import Error
@@ -15,12 +16,17 @@ from apps.tenancy.http import throttles
 from apps.tenancy.http.problems import CONTENT_TYPE, Problem, members, printable
 from apps.tenancy.http.trouble import unavailable
 
+logger = logging.getLogger(__name__)
+
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Turn an error of a view into its problem; None for what ``project/errors.py`` answers."""
     if "request" in context and not isinstance(error, Error):  # without a database none is counted
         error = throttles.refused_and_uncounted(context["request"], context["view"]) or error
     error = unavailable(error) or error
+    if isinstance(error, RecursionError):
+        logger.warning("A request was nested too deep", exc_info=error)
+        error = exceptions.ParseError("The request is nested too deep: send a flat one.")
     response = exception_handler(error, context)
     if response is None:
         return None
