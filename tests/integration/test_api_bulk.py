@@ -22,9 +22,11 @@ def tickets(world):
 def bulk(world, api):
     client = api(world.a.operator)
 
-    def post(action, tickets, **more):
+    def post(action, tickets, *, key=None, **more):
         items = [t if isinstance(t, dict) else {"id": getattr(t, "pk", t)} for t in tickets]
-        return client.post(BULK, {"action": action, "tickets": items, **more}, format="json")
+        body = {"action": action, "tickets": items, **more}
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return client.post(BULK, body, format="json", headers=headers)
 
     return post
 
@@ -135,6 +137,42 @@ class TestFailure:
 
         assert statuses(answers[0]) == [409, 200]
         assert "try again" in answers[0].json()["results"][0]["problem"]["detail"]
+
+
+class TestWithAKey:
+    """All tickets are one transaction then, which holds each that was changed until its end."""
+
+    def test_waits_for_a_held_ticket_much_shorter(self, tickets, bulk):
+        first, held, last = tickets
+        answers = []
+
+        def ask():
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '60s'")
+            answers.append(bulk("priority", tickets, priority="LOW", key="k"))
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW lock_timeout")
+                answers.append(cursor.fetchone()[0])
+            connection.close()
+
+        with transaction.atomic():
+            Ticket.objects.select_for_update().get(pk=held.pk)
+            thread = Thread(target=ask)
+            thread.start()
+            thread.join(20)
+            assert answers
+
+        assert statuses(answers[0]) == [200, 409, 200]
+        assert "try again" in answers[0].json()["results"][1]["problem"]["detail"]
+        assert answers[1] == "1min"
+        priorities = Ticket.objects.filter(pk__in=[first.pk, held.pk, last.pk]).order_by("pk")
+        assert list(priorities.values_list("priority", flat=True)) == ["LOW", "MEDIUM", "LOW"]
+
+    def test_ends_much_sooner(self, tickets, bulk, monkeypatch):
+        monkeypatch.setattr("apps.helpdesk.bulk_api.HOLDING_SECONDS", -1)
+
+        assert statuses(bulk("acknowledge", tickets, key="k")) == [409] * 3
+        assert statuses(bulk("acknowledge", tickets)) == [200] * 3
 
 
 class TestRequest:
