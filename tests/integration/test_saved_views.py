@@ -33,6 +33,13 @@ def names(client):
     return [(view["name"], view["mine"]) for view in client.get(VIEWS).json()["results"]]
 
 
+def waits():
+    """Return how many wait for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone()[0]
+
+
 class TestSaving:
     def test_answers_with_the_view(self, world, operator):
         answer = save(operator, shared=True)
@@ -81,6 +88,29 @@ class TestSaving:
         )
 
         assert save(operator).status_code == 409
+
+    def test_ends_there_also_when_several_come_at_once(self, world, api):
+        SavedView.objects.bulk_create(
+            SavedView(tenant=world.a.tenant, owner=world.a.operator, name=str(n))
+            for n in range(MOST_PER_USER - 1)
+        )
+        clients = [api(world.a.operator) for _ in range(6)]
+
+        def send(number):
+            try:
+                return save(clients[number], f"new {number}").status_code
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(len(clients)) as pool:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("LOCK TABLE noc_savedview IN SHARE MODE")  # may be read and counted
+                answers = [pool.submit(send, number) for number in range(len(clients))]
+                until(lambda: waits() == len(clients), seconds=20, what="all of them wait")
+            statuses = sorted(answer.result() for answer in answers)
+
+        assert statuses == [201, 409, 409, 409, 409, 409]
+        assert SavedView.objects.count() == MOST_PER_USER
 
     def test_is_for_whoever_sees_the_feed(self, world, api):
         assert save(api(world.a.reader)).status_code == 201
@@ -200,11 +230,6 @@ class TestChanging:
         assert SavedView.objects.count() == 1
 
     def test_of_one_that_is_just_removed_is_404(self, operator, private):
-        def waits():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-                return cursor.fetchone()[0]
-
         with ThreadPoolExecutor(1) as pool:
             with transaction.atomic():
                 SavedView.objects.get(pk=private["id"]).delete()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from drf_spectacular.utils import extend_schema, inline_serializer
@@ -89,13 +90,14 @@ class SavedViewsView(SavedViewsBase):
         """Keep a filter under a name; each name once per user and tenant, at most 100 views."""
         given = checked(NewView, request)
         owner = {"tenant_id": self.access.tenant_id, "owner": self.caller}
-        if SavedView.objects.filter(**owner).count() >= MOST_PER_USER:
-            raise Problem(409, f"You have {MOST_PER_USER} saved views: remove one first.")
         with name_once(given["name"]):
             view = SavedView.objects.create(**owner, **given)
         return Response(self.row(view), status=201)
 
 
+            User.objects.select_for_update(no_key=True).get(pk=self.caller.pk)  # one by one
+            if SavedView.objects.filter(**owner).count() >= MOST_PER_USER:
+                raise Problem(409, f"You have {MOST_PER_USER} saved views: remove one first.")
 class SavedViewView(SavedViewsBase):
     """One saved view: changed by its owner; a shared one also by who runs the tenant."""
 
