@@ -136,6 +136,17 @@ class TestSeeing:
         assert names(operator) == [("a", True), ("b", True), ("c", False)]
         assert names(api(world.a.reader)) == [("b", False), ("c", False)]
 
+    def test_drops_none_of_ones_own_however_many_others_share(self, world, operator, monkeypatch):
+        monkeypatch.setattr("apps.noc.saved_views.api.MOST_LISTED", 3)
+        SavedView.objects.bulk_create(
+            SavedView(tenant=world.a.tenant, owner=world.a.admin, name=name, shared=True)
+            for name in "abcde"
+        )
+        save(operator, "b2")
+        save(operator, "z", shared=True)
+
+        assert names(operator) == [("a", False), ("b2", True), ("z", True)]
+
     def test_ends_at_the_tenant(self, world, api, operator):
         save(api(world.b.operator), shared=True)
 

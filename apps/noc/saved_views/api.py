@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, When
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
@@ -78,11 +78,15 @@ class SavedViewsBase(ScopedView):
 
 
 class SavedViewsView(SavedViewsBase):
-    """The caller's saved views and those that others share, by name."""
+    """The caller's saved views and those that others share, by name; 1,000 of them at most."""
 
     @extend_schema(operation_id="noc_views_list", responses=ViewList)
     def get(self, request: Request) -> Response:
-        views = self.visible().order_by("name", "id")[:MOST_LISTED]
+        own_first = self.visible().order_by(
+            Case(When(owner_id=self.access.user_id, then=0), default=1), "name", "id"
+        )
+        listed = own_first.values("pk")[:MOST_LISTED]
+        views = self.visible().filter(pk__in=listed).order_by("name", "id")
         return Response({"results": [self.row(view) for view in views]})
 
     @extend_schema(request=NewView, responses={201: ViewRow})
@@ -91,13 +95,13 @@ class SavedViewsView(SavedViewsBase):
         given = checked(NewView, request)
         owner = {"tenant_id": self.access.tenant_id, "owner": self.caller}
         with name_once(given["name"]):
+            User.objects.select_for_update(no_key=True).get(pk=self.caller.pk)  # one by one
+            if SavedView.objects.filter(**owner).count() >= MOST_PER_USER:
+                raise Problem(409, f"You have {MOST_PER_USER} saved views: remove one first.")
             view = SavedView.objects.create(**owner, **given)
         return Response(self.row(view), status=201)
 
 
-            User.objects.select_for_update(no_key=True).get(pk=self.caller.pk)  # one by one
-            if SavedView.objects.filter(**owner).count() >= MOST_PER_USER:
-                raise Problem(409, f"You have {MOST_PER_USER} saved views: remove one first.")
 class SavedViewView(SavedViewsBase):
     """One saved view: changed by its owner; a shared one also by who runs the tenant."""
 
