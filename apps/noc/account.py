@@ -1,5 +1,7 @@
 """The page at ``/account/``: who one is, the password, and the tokens of one's devices."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
@@ -49,6 +51,23 @@ class NewToken(forms.Form):
     kind = forms.ChoiceField(choices=[(kind, kind) for kind in ("full", "read", WALL)])
 
 
+def by_form(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """
+    Let the view be asked by its form alone.
+
+    Whoever had to sign in before it was sent comes back by a GET: that shows the account again.
+    """
+
+    @wraps(view)
+    def asked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.method in ("GET", "HEAD"):
+            messages.info(request, "You had to sign in first, and nothing was changed: try again.")
+            return redirect("account")
+        return require_POST(view)(request, *args, **kwargs)
+
+    return asked
+
+
 @never_cache
 @login_required
 def page(request: HttpRequest) -> HttpResponse:
@@ -58,7 +77,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @login_required
-@require_POST
+@by_form
 @sensitive_post_parameters()
 def change_password(request: HttpRequest) -> HttpResponse:
     """Set another password. This browser stays signed in, all others are signed out by it."""
@@ -77,7 +96,7 @@ def password_locked(request: HttpRequest, minutes: int) -> HttpResponse:
 
 @never_cache
 @login_required
-@require_POST
+@by_form
 def new_token(request: HttpRequest) -> HttpResponse:
     """Make a token and show it in this answer alone; nothing keeps it."""
     form = NewToken(request.POST)
@@ -97,7 +116,7 @@ def new_token(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @login_required
-@require_POST
+@by_form
 def revoke(request: HttpRequest, device_id: str) -> HttpResponse:
     """End a token; that it is gone already is as good."""
     devices.revoke(_user(request), device_id)
@@ -107,7 +126,7 @@ def revoke(request: HttpRequest, device_id: str) -> HttpResponse:
 
 @never_cache
 @login_required
-@require_POST
+@by_form
 def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
     """End all sessions of the user, this one too, and on demand all tokens."""
     user = _user(request)

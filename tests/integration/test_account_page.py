@@ -77,8 +77,27 @@ class TestAccount:
     def test_changes_nothing_by_a_link_or_without_the_csrf_token(
         self, browse: Browse, path: str
     ) -> None:
-        assert browse().get(ACCOUNT + path).status_code == 405
+        answer = browse().get(ACCOUNT + path)
+        assert (answer.status_code, answer.headers["Location"]) == (302, ACCOUNT)
+        assert browse().put(ACCOUNT + path).status_code == 405
         assert browse(enforce_csrf_checks=True).post(ACCOUNT + path).status_code == 403
+
+    @pytest.mark.parametrize(
+        "path", ["password/", "tokens/", "tokens/0000000000000000/", "sign-out/"]
+    )
+    def test_is_shown_when_the_session_ended_before_the_form_was_sent(
+        self, user: Any, path: str
+    ) -> None:
+        browser = Client()
+        door = browser.post(ACCOUNT + path, {"name": "x", "kind": "full"}).headers["Location"]
+        form = {"username": user.username, "password": PASSWORD, "next": ACCOUNT + path}
+        assert door == f"/login/?next={ACCOUNT}{path}"
+
+        answer = browser.post(door, form, follow=True)
+
+        assert (answer.status_code, answer.request["PATH_INFO"]) == (200, ACCOUNT)
+        assert "nothing was changed" in text_of(answer)
+        assert not Device.objects.exists()
 
 
 class TestPassword:
