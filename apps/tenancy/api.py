@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from apps.tenancy import devices, lockout, tickets
 from apps.tenancy.access import refusal_of
-from apps.tenancy.http.bodies import Known
+from apps.tenancy.http.bodies import Known, UserName
 from apps.tenancy.http.openapi import conflict
 from apps.tenancy.http.problems import Problem
 from apps.tenancy.http.scoped import ScopedView, access_by
@@ -24,7 +24,7 @@ from apps.tenancy.tokens import new_token
 
 
 class Login(Known):
-    username = serializers.CharField(max_length=150)
+    username = UserName()
     password = serializers.CharField(max_length=128, trim_whitespace=False)
     device = serializers.CharField(
         required=False, max_length=devices.MAX_NAME, help_text="A name, listed by auth/devices/."

@@ -190,6 +190,18 @@ class TestLogin:
 
         assert statuses == [401, 401, 429]
 
+    def test_counts_a_name_as_it_is_looked_up(self, world, api, limits):
+        limits(login=2)
+
+        def attempt(name):
+            body = {"username": name, "password": "wrong"}
+            return api().post(TOKEN, json.dumps(body), content_type="application/json").status_code
+
+        written = ["alice", " alice", "alice\t", "\u3000alice", "\n alice "]
+        assert [attempt(name) for name in written] == [401, 401, 429, 429, 429]
+        assert [attempt(name) for name in (7, "7", " 7 ", 7)] == [401, 401, 429, 429]
+        assert attempt("Alice") == 401
+
     @pytest.mark.parametrize("body", [{"username": 7}, {"username": "\0\ud800"}, [], "x"])
     def test_that_is_none_is_refused_as_before(self, api, database, body):
         answer = api().post(TOKEN, json.dumps(body), content_type="application/json")

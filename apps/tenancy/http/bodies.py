@@ -90,3 +90,10 @@ class Id(Whole):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=1, max_value=BIGGEST_ID, **kwargs)
+
+
+class UserName(serializers.CharField):
+    """A user name as it is looked up, and so as it is counted: without the spaces around it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=150, **kwargs)

@@ -18,10 +18,12 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import Error, connection
-from rest_framework.exceptions import Throttled
+from rest_framework.exceptions import Throttled, ValidationError
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
+
+from apps.tenancy.http.bodies import UserName
 
 logger = logging.getLogger(__name__)
 
@@ -104,10 +106,11 @@ class PerLogin(Throttle):
 
     def of(self, request: Request) -> tuple[str, str, str] | None:
         given = request.data if isinstance(request.data, dict) else {}
-        name = given.get("username")
-        if not isinstance(name, str):
+        try:
+            name = UserName().run_validation(given.get("username"))
+        except ValidationError:
             return None  # refused as it is
-        digest = sha256(f"{self.get_ident(request)} {name}".encode(errors="replace")).hexdigest()
+        digest = sha256(f"{self.get_ident(request)} {name}".encode()).hexdigest()
         return "login", digest, "attempts to log in per address and user name"
 
 
