@@ -6,7 +6,6 @@ combination, and why no other, is told in docs/adr/0028-devices-and-lockout.md.
 """
 
 from datetime import datetime
-from ipaddress import IPv6Address, ip_address, ip_network
 from math import ceil
 from typing import Any
 
@@ -19,8 +18,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from apps.tenancy.addresses import counted_as
+
 UNKNOWN = "0.0.0.0"  # noqa: S104 - nothing listens there; it stands for no address
-NETWORK_OF_IPV6 = 64  # bits; whoever has one address of it has all
 
 
 class LockoutBackend(AxesStandaloneBackend, ModelBackend):
@@ -48,15 +48,8 @@ def address_of(request: HttpRequest) -> str:
 
     The web server has put the client's there, when the proxy is one of ``FORWARDED_ALLOW_IPS``.
     """
-    try:
-        address = ip_address(request.META.get("REMOTE_ADDR", ""))
-    except ValueError:  # a trusted proxy may name anything
-        return UNKNOWN
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ip_network((int(address), NETWORK_OF_IPV6), strict=False).network_address)
+    # A trusted proxy may name anything.
+    return counted_as(request.META.get("REMOTE_ADDR", "")) or UNKNOWN
 
 
 def locked_seconds(request: HttpRequest, username: str) -> int:

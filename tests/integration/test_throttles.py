@@ -229,6 +229,27 @@ class TestLogin:
         assert attempt("192.0.2.2") == 401
 
 
+class TestAddress:
+    @pytest.mark.parametrize("name", ["anonymous", "login"])
+    def test_of_ipv6_is_that_of_its_network(self, api, database, limits, name):
+        limits(**{name: 2})
+
+        def attempt(address):
+            body = {"username": "nobody", "password": "wrong"}
+            return api().post(TOKEN, body, format="json", REMOTE_ADDR=address).status_code
+
+        addresses = [f"2001:db8:0:1::{number}" for number in range(1, 4)]
+        assert [attempt(address) for address in addresses] == [401, 401, 429]
+        assert attempt("2001:db8:0:2::1") == 401
+
+    def test_of_ipv4_is_the_same_in_both_its_forms(self, api, database, limits):
+        limits(anonymous=1)
+
+        assert api().get(TICKETS, REMOTE_ADDR="192.0.2.1").status_code == 401
+        assert api().get(TICKETS, REMOTE_ADDR="::ffff:192.0.2.1").status_code == 429
+        assert api().get(TICKETS, REMOTE_ADDR="::ffff:192.0.2.2").status_code == 401
+
+
 class TestTrouble:
     def test_of_the_counting_refuses_nobody(self, world, api, limits, caplog):
         limits(read=1)

@@ -23,6 +23,7 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from apps.tenancy.addresses import counted_as
 from apps.tenancy.http.bodies import UserName
 
 logger = logging.getLogger(__name__)
@@ -91,11 +92,7 @@ class PerCaller(Throttle):
 
     def of(self, request: Request) -> tuple[str, str, str]:
         if request.user is None or request.user.pk is None:
-            return (
-                "anonymous",
-                (self.get_ident(request) or "nowhere")[:100],  # none over a Unix socket
-                "requests without a login per address",
-            )
+            return "anonymous", address_of(request), "requests without a login per address"
         if request.method in SAFE_METHODS:
             return "read", str(request.user.pk), "reads per user"
         return "write", str(request.user.pk), "writes per user"
@@ -110,8 +107,14 @@ class PerLogin(Throttle):
             name = UserName().run_validation(given.get("username"))
         except ValidationError:
             return None  # refused as it is
-        digest = sha256(f"{self.get_ident(request)} {name}".encode()).hexdigest()
+        digest = sha256(f"{address_of(request)} {name}".encode()).hexdigest()
         return "login", digest, "attempts to log in per address and user name"
+
+
+def address_of(request: Request) -> str:
+    """Return the address that a request is counted for; of IPv6 that of its network."""
+    found = BaseThrottle().get_ident(request) or "nowhere"  # none over a Unix socket
+    return counted_as(found) or found[:100]
 
 
 def refused_and_uncounted(request: Request, view: Any) -> Throttled | None:
