@@ -16,7 +16,7 @@ handler500 = "project.errors.server_error"
 
 urlpatterns = [
     path("", dashboard.board, name="dashboard"),
-    path("login/", door.SignIn.as_view(), name="login"),
+    path("login/", door.limited(door.SignIn.as_view()), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("account/", account.page, name="account"),
     path("account/password/", account.change_password, name="account-password"),
@@ -26,6 +26,7 @@ urlpatterns = [
     path("version", version.view, name="version"),
     # The admin's own asks for the present password where nobody counts wrong ones.
     path("admin/password_change/", RedirectView.as_view(pattern_name="account")),
+    path("admin/login/", door.limited(admin.site.login)),
     path("admin/", admin.site.urls),
     path("api/docs/", api_docs.page, name="api-docs"),
     path("api/v1/", include("project.api")),

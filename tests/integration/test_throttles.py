@@ -250,6 +250,71 @@ class TestAddress:
         assert api().get(TICKETS, REMOTE_ADDR="::ffff:192.0.2.2").status_code == 401
 
 
+@pytest.mark.parametrize("path", ["/login/", "/admin/login/"])
+class TestLoginPages:
+    def test_are_limited_per_address_whatever_name_is_tried(self, database, limits, path):
+        limits(anonymous=2)
+
+        def attempt(name, address="192.0.2.1"):
+            form = {"username": name, "password": "wrong", "next": "/?site=1"}
+            return Client(REMOTE_ADDR=address).post(path, form)
+
+        assert [attempt(f"u{n}").status_code for n in range(3)] == [200, 200, 429]
+        answer = attempt("u4")
+        assert 1 <= int(answer["Retry-After"]) <= 60
+        assert "no-store" in answer["Cache-Control"]
+        page = answer.content.decode()
+        assert 'role="alert"' in page
+        assert "Try again in" in page
+        assert 'value="/?site=1"' in page
+        assert attempt("u5", "192.0.2.2").status_code == 200
+        window_ends()
+        assert attempt("u6").status_code == 200
+
+    def test_count_with_the_api_and_all_of_a_network(self, api, database, limits, path):
+        limits(anonymous=2)
+        form = {"username": "u", "password": "wrong"}
+
+        api().get(TICKETS, REMOTE_ADDR="2001:db8::1")
+        statuses = [Client(REMOTE_ADDR=f"2001:db8::{n}").post(path, form).status_code for n in "23"]
+
+        assert statuses == [200, 429]
+
+    def test_look_at_no_password_then(self, world, limits, path, settings):
+        settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+        limits(anonymous=1)
+        user = world.a.admin
+        user.set_password("k7qm-x2fa-3tbd")
+        user.is_staff = True
+        user.save()
+        form = {"username": user.username, "password": "k7qm-x2fa-3tbd"}
+        Client().post(path, {})
+        browser = Client()
+
+        answer = browser.post(path, form)
+
+        assert answer.status_code == 429
+        assert not browser.cookies.get(settings.SESSION_COOKIE_NAME)
+
+    def test_can_always_be_read(self, database, limits, path):
+        limits(anonymous=1)
+
+        assert [Client().get(path).status_code for _ in range(3)] == [200, 200, 200]
+        assert not Throttle.objects.exists()
+
+    def test_refuse_nobody_when_it_cannot_be_counted(self, database, limits, path, caplog):
+        limits(anonymous=1)
+        form = {"username": "u", "password": "wrong"}
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE tenancy_throttle RENAME TO away")
+        try:
+            assert [Client().post(path, form).status_code for _ in range(2)] == [200, 200]
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("ALTER TABLE away RENAME TO tenancy_throttle")
+        assert "could not be counted" in caplog.text
+
+
 class TestTrouble:
     def test_of_the_counting_refuses_nobody(self, world, api, limits, caplog):
         limits(read=1)

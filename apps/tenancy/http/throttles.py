@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import Error, connection
+from django.http import HttpRequest
 from rest_framework.exceptions import Throttled, ValidationError
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
@@ -29,6 +30,7 @@ from apps.tenancy.http.bodies import UserName
 logger = logging.getLogger(__name__)
 
 WINDOW_SECONDS = 60
+ANONYMOUS = "anonymous"  # the limit of who is not signed in
 COUNTED = "noc_counted"  # on Django's request: its caller was counted
 
 # One row per key, updated in place: no index holds a column that moves.
@@ -63,23 +65,16 @@ class Throttle(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         found = self.of(request)
-        if found is None or not (limit := settings.THROTTLES[found[0]]):
+        if found is None:
             return True
         name, key, what = found
-        try:
-            counted = count(f"{name}:{key}")
-        except Error as error:
-            logger.warning(
-                "A request could not be counted, and was let through",
-                extra={"throttle": name, "error": f"{type(error).__name__}: {error}"},
-            )
-            return True
-        if counted.requests <= limit:
+        left_seconds = passed(name, key)
+        if left_seconds is None:
             return True
         raise Throttled(
-            wait=max(1.0, counted.left_seconds),
-            detail=f"At most {limit:,} {what} a minute: wait, ask less often, or ask the operator"
-            f" to raise THROTTLE_{name.upper()}.",
+            wait=left_seconds,
+            detail=f"At most {settings.THROTTLES[name]:,} {what} a minute: wait, ask less often, or"
+            f" ask the operator to raise THROTTLE_{name.upper()}.",
         )
 
 
@@ -92,7 +87,7 @@ class PerCaller(Throttle):
 
     def of(self, request: Request) -> tuple[str, str, str]:
         if request.user is None or request.user.pk is None:
-            return "anonymous", address_of(request), "requests without a login per address"
+            return ANONYMOUS, address_of(request), "requests without a login per address"
         if request.method in SAFE_METHODS:
             return "read", str(request.user.pk), "reads per user"
         return "write", str(request.user.pk), "writes per user"
@@ -111,10 +106,31 @@ class PerLogin(Throttle):
         return "login", digest, "attempts to log in per address and user name"
 
 
-def address_of(request: Request) -> str:
+def address_of(request: Request | HttpRequest) -> str:
     """Return the address that a request is counted for; of IPv6 that of its network."""
-    found = BaseThrottle().get_ident(request) or "nowhere"  # none over a Unix socket
+    # It reads headers, which both have alike. Over a Unix socket there is no address.
+    found = BaseThrottle().get_ident(request) or "nowhere"  # type: ignore[arg-type]
     return counted_as(found) or found[:100]
+
+
+def passed(name: str, key: str) -> float | None:
+    """
+    Count one request of ``key`` under the limit ``name``.
+
+    Returns:
+        When that was one too many, after how many seconds, at least 1, to come again.
+    """
+    if not (limit := settings.THROTTLES[name]):
+        return None
+    try:
+        counted = count(f"{name}:{key}")
+    except Error as error:
+        logger.warning(
+            "A request could not be counted, and was let through",
+            extra={"throttle": name, "error": f"{type(error).__name__}: {error}"},
+        )
+        return None
+    return None if counted.requests <= limit else max(1.0, counted.left_seconds)
 
 
 def refused_and_uncounted(request: Request, view: Any) -> Throttled | None:
