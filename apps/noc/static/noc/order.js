@@ -21,8 +21,11 @@ import { LEVEL } from "./words.js";
 const RANK = new Map(Object.keys(LEVEL).map((level, rank) => [level, rank]));
 const RANKS = RANK.size + 1; // and one for levels that are not known
 
-/** @type {(a: Item, b: Item) => number} */
-const lastChanged = (a, b) => b.order - a.order || b.changed - a.changed || b.id - a.id;
+/**
+ * By what the ticket itself says, never by when the page heard of it: two pages over the same tickets agree.
+ * @type {(a: Item, b: Item) => number}
+ */
+const lastChanged = (a, b) => b.changed - a.changed || b.id - a.id;
 
 /**
  * Unacknowledged before all others, then by severity, then the last change first. What a ticket is worth is

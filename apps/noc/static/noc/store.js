@@ -25,7 +25,6 @@ import { supersedes } from "./noc-feed.js";
  * @property {number} id
  * @property {Ticket} ticket  as the server said it last
  * @property {Ticket} shown  the same with what was asked for and is not answered yet
- * @property {number} order  seq of its last change, 0 when it came by a snapshot
  * @property {number} changed  ms since 1970
  * @property {number} revision  rises whenever what is shown of it changes
  * @property {ReadonlySet<string>} flashed  the fields of its last change
@@ -81,7 +80,7 @@ export class Store extends EventTarget {
       const ticket = complete(/** @type {Partial<Ticket>} */ (row));
       known.add(ticket.id);
       const item = this.items.get(ticket.id);
-      if (item === undefined) changes.push({ item: this.#add(ticket, 0), before: null, after: ticket, frame: null });
+      if (item === undefined) changes.push({ item: this.#add(ticket), before: null, after: ticket, frame: null });
       else {
         const fields = differing(item.ticket, ticket);
         if (fields.size) {
@@ -181,11 +180,10 @@ export class Store extends EventTarget {
     const ticket = complete({ ...item?.ticket, ...rowOf(frame, status) });
     if (item === undefined) {
       if (!isOpen(status) || frame.replay_of !== undefined) return null; // a replay brings nothing back
-      return { item: this.#add(ticket, frame.seq), before: null, after: ticket, frame };
+      return { item: this.#add(ticket, this.#now()), before: null, after: ticket, frame };
     }
     if (!supersedes(frame, item.ticket)) return null;
     const before = item.ticket;
-    item.order = frame.seq;
     this.#put(item, ticket, differing(before, ticket));
     if (isOpen(status)) this.#stay(item);
     else this.#leave(item);
@@ -221,11 +219,11 @@ export class Store extends EventTarget {
 
   /**
    * @param {Ticket} ticket
-   * @param {number} order
+   * @param {number} [flashedAt]
    */
-  #add(ticket, order) {
+  #add(ticket, flashedAt = -Infinity) {
     /** @type {Item} */
-    const item = { id: ticket.id, ticket, shown: ticket, order, changed: Date.parse(ticket.updated_at) || 0, revision: 0, flashed: NOTHING, flashedAt: order ? this.#now() : -Infinity, gone: false };
+    const item = { id: ticket.id, ticket, shown: ticket, changed: Date.parse(ticket.updated_at) || 0, revision: 0, flashed: NOTHING, flashedAt, gone: false };
     this.items.set(ticket.id, item);
     return item;
   }
