@@ -1,12 +1,14 @@
 """The operators' page as tests use it: who signs in, what they do by the API, what they see."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import psycopg
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
 from tests.e2e.running import Running
 
@@ -65,6 +67,37 @@ class Api:
         )
         assert answer.is_success, answer.text
         return answer.json()
+
+
+class Gate:
+    """Stands between a page and its feed: ends the connection, and holds ``synced`` back."""
+
+    def __init__(self, page: Page) -> None:
+        self.holds = False
+        self._held: list[str | bytes] = []
+        page.route_web_socket(re.compile("/ws/noc/"), self._between)
+        page.reload()
+
+    def cut(self) -> None:
+        """End the present connection. The page makes another one by itself."""
+        self._route.close()
+
+    def let_through(self) -> None:
+        """Hand over what was held back."""
+        self.holds = False
+        for frame in self._held:
+            self._route.send(frame)
+
+    def _between(self, route: WebSocketRoute) -> None:
+        self._route = route
+        self._held = []
+        route.connect_to_server().on_message(lambda frame: self._pass(route, frame))
+
+    def _pass(self, route: WebSocketRoute, frame: str | bytes) -> None:
+        if self.holds and json.loads(frame)["type"] == "synced":
+            self._held.append(frame)
+        else:
+            route.send(frame)
 
 
 def open_many(stack: Running, site: Seed, word: str, count: int) -> list[int]:

@@ -13,6 +13,7 @@ from tests.e2e.board import (
     LIVE_MS,
     PHONE,
     Api,
+    Gate,
     Seed,
     admin_of,
     change_all,
@@ -65,6 +66,33 @@ class TestStateLine:
             )
         page.locator("#notice a").click(trial=True)
         shoot(page, "signed-out")
+
+    def test_stays_grey_after_an_outage_until_it_has_caught_up(
+        self, acme: Seed, api: Api, sign_in: Open, word: str
+    ) -> None:
+        page = live(sign_in(user_of(acme), path=f"/?q={word}"))
+        gate = Gate(page)
+        live(page)
+        assert not is_grey(page)
+
+        gate.holds = True
+        gate.cut()
+
+        ticket = api.create(acme["sites"][0], word)
+        expect(row(page, ticket)).to_have_count(1, timeout=LIVE_MS)  # not yet all that happened
+        expect(page.locator("#state")).to_have_attribute("data-state", "catching-up")
+        expect(page.locator("#state-word")).to_have_text(
+            re.compile(r"^Catching up, stale since \d\d:\d\d:\d\d ")
+        )
+        assert is_grey(page)
+        expect(page).to_have_title(re.compile("^Catching up, stale since .*NOC$"))
+        expect(page.locator("link[rel=icon]")).to_have_attribute("data-look", "stale")
+        shoot(page, "catching-up")
+        gate.let_through()
+        live(page)
+        expect(page.locator("#state-word")).to_have_text("Live")
+        assert not is_grey(page)
+        expect(page).not_to_have_title(re.compile("stale"))
 
     def test_leaves_an_open_menu_over_the_grey_list(
         self, acme: Seed, api: Api, sign_in: Open, word: str

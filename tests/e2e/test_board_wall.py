@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 
@@ -9,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.e2e.board import LIVE_MS, Api, Seed, change_all, live, shoot, user_of
+from tests.e2e.board import LIVE_MS, Api, Gate, Seed, change_all, live, shoot, user_of
 from tests.e2e.running import Running, eventually
 from tests.e2e.wiretap import Wiretap
 
@@ -95,6 +96,25 @@ class TestWall:
         expect(page.locator("#state")).to_have_attribute("data-state", "live", timeout=90_000)
         expect(page.locator("#wall .untrusted")).to_have_count(0)
         eventually(lambda: stack.state()["pids"]["web"] not in (None, web), seconds=60)
+
+    def test_stays_so_until_it_has_caught_up(
+        self, borealis: Seed, tickets: list[Seed], sign_in: Open, stack: Running
+    ) -> None:
+        page = wall(sign_in(user_of(borealis), viewport=HD), stack)
+        gate = Gate(page)
+        live(page)
+
+        gate.holds = True
+        gate.cut()
+
+        expect(page.locator("#state")).to_have_attribute("data-state", "catching-up")
+        words = re.compile(r"Catching up, stale since \d\d:\d\d:\d\d .*being made current")
+        expect(page.locator("#wall .untrusted")).to_contain_text(words)
+        expect(page.locator("body")).to_have_attribute("data-feed", "stale")
+        shoot(page, "wall-catching-up")
+        gate.let_through()
+        live(page)
+        expect(page.locator("#wall .untrusted")).to_have_count(0)
 
 
 class TestToken:

@@ -36,7 +36,7 @@ export function startAttention(page) {
       count += 1;
       critical ||= shown.priority === "CRITICAL";
     }
-    const trusted = isTrusted(feed.state);
+    const trusted = isTrusted(feed);
     const words = [trusted ? "" : `${stateWord(feed, times)} · `, count ? `(${count}) ` : "", name];
     const title = words.join("");
     if (document.title !== title) document.title = title;

@@ -158,6 +158,7 @@ export class Feed extends EventTarget {
   #ready = false; // what is applied rests on a snapshot that still counts
   #shown = false; // there was a snapshot
   #currentAt = 0; // when what is shown was last known to be current
+  #stale = false; // it was not current any more, and has not become so since
   /** @type {string | null} */
   #scope = null; // under which the present state was built; null: take it from the next hello
   #refused = false; // the last socket never opened
@@ -189,15 +190,25 @@ export class Feed extends EventTarget {
     return { epoch: this.#cursor.epoch, seq: this.#cursor.last };
   }
 
+  /**
+   * Since when what is shown cannot be taken for current, in ms; null while it is current, or about to be for the first
+   * time or after a moment. It lasts through all that follows `stale` until the feed is live.
+   */
+  get staleSince() {
+    return this.#stale ? this.#currentAt : null;
+  }
+
   /** Begin, with a new snapshot. While it runs this does nothing. */
   start() {
     if (this.#life) return;
     this.#life = new AbortController();
+    this.#stale &&= this.#shown; // what was shown before is still to be seen
     this.#ready = this.#shown = this.#refused = false;
     this.#scope = null;
     this.#notBefore = 0;
     this.#backoff.reset();
-    this.since = this.#currentAt = this.#clock.now();
+    this.since = this.#clock.now();
+    if (!this.#stale) this.#currentAt = this.since;
     this.#enter("loading");
     if (!this.#life) return; // a listener stopped it
     this.#followPage(this.#life.signal);
@@ -681,6 +692,7 @@ export class Feed extends EventTarget {
       this.since = old ? this.#currentAt : this.#clock.now();
     }
     if (state === "live") this.#currentAt = this.#clock.now();
+    if (state !== "loading" && state !== "catching-up") this.#stale = state !== "live";
     this.state = state;
     this.reason = reason;
     this.#tell("state", { state, since: this.since, reason });

@@ -5,7 +5,7 @@ import { part } from "./page.js";
 import { reasonWord } from "./words.js";
 
 /** @typedef {import("./page.js").PageState} PageState */
-/** @typedef {import("./noc-feed.js").StateDetail} StateDetail */
+/** @typedef {import("./noc-feed.js").Feed} Feed */
 
 const FROZEN = "What you see does not change any more.";
 /** @type {Record<string, [string, string]>} what is said, and the word of the link that begins anew */
@@ -16,22 +16,22 @@ const NOTICES = {
   stopped: [`The server ended this connection. ${FROZEN}`, "Start again"],
   snapshot: ["The tickets could not be loaded. Trying again.", ""],
 };
-const TRUSTED = new Set(["live", "catching-up", "loading"]);
 
-/** Whether what the page shows is current, or about to be. @param {StateDetail["state"]} state */
-export const isTrusted = (state) => TRUSTED.has(state);
+/** Whether what the page shows is current, or about to be after no more than a moment. @param {Pick<Feed, "staleSince">} feed */
+export const isTrusted = ({ staleSince }) => staleSince === null;
 
 /**
- * "Live", "Stale since 09:41:07 UTC".
- * @param {StateDetail} detail
- * @param {import("./times.js").Times} times
+ * "Live", "Stale since 09:41:07 UTC", "Catching up, stale since 09:41:07 UTC".
+ * @param {Pick<Feed, "state" | "since" | "staleSince">} feed
+ * @param {Pick<import("./times.js").Times, "clockWithZone">} times
  */
-export function stateWord({ state, since }, times) {
+export function stateWord({ state, since, staleSince }, times) {
+  const stale = staleSince === null ? "" : `, stale since ${times.clockWithZone(staleSince)}`;
   switch (state) {
     case "loading":
-      return "Loading";
+      return `Loading${stale}`;
     case "catching-up":
-      return "Catching up";
+      return `Catching up${stale}`;
     case "live":
       return "Live";
     case "stale":
@@ -52,7 +52,7 @@ export function startStateLine(page) {
     const { state, since, reason } = feed;
     line.dataset.state = state;
     line.dataset.reason = reason ?? "";
-    document.body.dataset.feed = isTrusted(state) ? "trusted" : "stale";
+    document.body.dataset.feed = isTrusted(feed) ? "trusted" : "stale";
     part("state-word").textContent = stateWord(feed, times);
     notice(...(NOTICES[reason ?? ""] ?? NOTICES[state] ?? ["", ""]));
     showAge();

@@ -7,7 +7,7 @@ import { levelMark, statusMark } from "./marks.js";
 import { arrange } from "./order.js";
 import { part } from "./page.js";
 import { soon } from "./soon.js";
-import { isTrusted } from "./state-line.js";
+import { isTrusted, stateWord } from "./state-line.js";
 import { isOpen } from "./store.js";
 import { age } from "./times.js";
 import { LEVEL, STATUS, reasonWord } from "./words.js";
@@ -69,7 +69,7 @@ export function startWall(page, { byToken }) {
             ${sites.length > TILES ? html`<p class="more">and ${sites.length - TILES} more sites</p>` : nothing}
           </section>
         </div>
-        ${isTrusted(feed.state) ? nothing : html`<div class="untrusted" role="alert"><b>${headline()}</b><span>${advice()}</span>${feed.state === "signed-out" && !byToken ? html`<a href=${login}>Sign in</a>` : nothing}</div>`}`,
+        ${isTrusted(feed) ? nothing : html`<div class="untrusted" role="alert"><b>${headline()}</b><span>${advice()}</span>${feed.state === "signed-out" && !byToken ? html`<a href=${login}>Sign in</a>` : nothing}</div>`}`,
       root,
     );
     tick();
@@ -97,12 +97,12 @@ export function startWall(page, { byToken }) {
 
   function headline() {
     if (feed.state === "signed-out") return byToken ? "Token revoked" : "Signed out";
-    return `${feed.state === "stopped" ? "Stopped" : "Stale"} since ${times.clockWithZone(feed.since)}`;
+    return feed.state === "stopped" ? `Stopped since ${times.clockWithZone(feed.since)}` : stateWord(feed, times);
   }
 
   function advice() {
     if (feed.state === "signed-out") return byToken ? "The token of this wall is not valid any more. Make one for a wall in your account, and open its address here." : "Sign in on this browser, or open the address of a wallboard here. It carries a token, and is made in your account.";
-    return [reasonWord(feed.reason), "what you see does not change"].filter(Boolean).join(": ");
+    return [reasonWord(feed.reason), feed.state === "catching-up" ? "what you see is being made current" : "what you see does not change"].filter(Boolean).join(": ");
   }
 
   /** Twice for each second, so that none is left out. */
