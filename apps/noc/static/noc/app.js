@@ -16,6 +16,7 @@ import { startFloods } from "./floods.js";
 import { startHelp } from "./help.js";
 import { bindings, startKeys } from "./keys.js";
 import { startList } from "./list.js";
+import { Mending } from "./mending.js";
 import { startMenus } from "./menus.js";
 import { startNewVersion } from "./new-version.js";
 import { PageState, part } from "./page.js";
@@ -54,6 +55,8 @@ page.actions = actions;
 feed.addEventListener("snapshot", (/** @type {CustomEvent<Snapshot>} */ { detail }) => store.replace(detail));
 feed.addEventListener("event", (/** @type {CustomEvent<EventDetail>} */ { detail }) => void store.apply(detail.frame));
 feed.addEventListener("problem", (/** @type {CustomEvent<ProblemDetail>} */ { detail }) => console.warn(detail.text, detail.cause));
+
+new Mending(page).start();
 
 startMenus();
 startStateLine(page);

@@ -46,10 +46,10 @@
  * - of `loading` and `stale`: `lost` connection or no connection, `silent` server, `unanswered` question,
  *   `draining` server, `slow` client, `rate` of our frames, `overloaded` server, `unavailable` log,
  *   `snapshot` not to be had, `ticket` not to be had, `reset` twice in short time, `hidden` page
- * - of `catching-up`: `gap`, `unreadable` frame, `reset`, `epoch`, `scope`, `moved` to another process
+ * - of `catching-up`: `gap`, `unreadable` frame, `reset`, `epoch`, `scope`, `moved` to another process, `doubted` by `refresh()`
  * - of `signed-out`: `expired`, `revoked`
  * - of `stopped`: `protocol`, `limit` of connections, `refused`, `asked` for by `stop()`
- * @typedef {"lost" | "silent" | "unanswered" | "draining" | "slow" | "rate" | "overloaded" | "unavailable" | "snapshot" | "ticket" | "hidden" | "gap" | "unreadable" | "reset" | "epoch" | "scope" | "moved" | "expired" | "revoked" | "protocol" | "limit" | "refused" | "asked"} Reason
+ * @typedef {"lost" | "silent" | "unanswered" | "draining" | "slow" | "rate" | "overloaded" | "unavailable" | "snapshot" | "ticket" | "hidden" | "gap" | "unreadable" | "reset" | "epoch" | "scope" | "moved" | "doubted" | "expired" | "revoked" | "protocol" | "limit" | "refused" | "asked"} Reason
  */
 
 /** @typedef {{state: State, since: number, reason?: Reason}} StateDetail detail of `state`; `since` in ms like `Date.now()` */
@@ -213,6 +213,11 @@ export class Feed extends EventTarget {
     if (!this.#life) return; // a listener stopped it
     this.#followPage(this.#life.signal);
     void this.#run(this.#life.signal);
+  }
+
+  /** Take a new snapshot: nothing is missing, and yet what is shown may be wrong. Only while live, else one may be under way. */
+  refresh() {
+    if (this.state === "live") void this.#renew("doubted");
   }
 
   /** End: no connection, timer or request stays behind. */

@@ -132,8 +132,9 @@ export class PanelSource extends EventTarget {
   /** @param {EventFrame} frame */
   #happened(frame) {
     if (frame.ticket_id !== this.id) return;
-    if (frame.type === "ticket_deleted" && frame.replay_of === undefined) this.gone = "This ticket was deleted.";
-    if (frame.type === "ticket_moved" && frame.status === undefined) this.gone = "This ticket was moved to a site that is not yours to see.";
+    const now = frame.replay_of === undefined; // what a replay tells may be over
+    if (now && frame.type === "ticket_deleted") this.gone = "This ticket was deleted.";
+    if (now && frame.type === "ticket_moved" && frame.status === undefined) this.gone = "This ticket was moved to a site that is not yours to see.";
     if (this.gone) this.#tell();
     this.#soon();
   }

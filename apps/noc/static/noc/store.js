@@ -108,7 +108,7 @@ export class Store extends EventTarget {
    */
   apply(frame) {
     const change = this.#applied(frame);
-    if (change) this.dispatchEvent(new CustomEvent("change", { detail: change }));
+    if (change) this.#tell(change);
     return change;
   }
 
@@ -128,23 +128,44 @@ export class Store extends EventTarget {
     return (row) => {
       this.#overlays.delete(overlay);
       if (this.items.get(id) !== item) return; // it has left meanwhile
-      if (row) {
-        const ticket = complete(/** @type {Partial<Ticket>} */ (row));
-        const acknowledged = { acknowledged_by: ticket.acknowledged_by, acknowledged_at: ticket.acknowledged_at };
-        // Of the row and the frame of one write, which have one version, either may come first.
-        const next = supersedes(ticket, item.ticket) ? { ...ticket, description: shortened(ticket.description) } : { ...item.ticket, ...acknowledged };
-        const before = item.ticket;
-        const fields = differing(before, next);
-        if (fields.size) {
-          this.#put(item, next, fields);
-          if (isOpen(next.status)) this.#stay(item);
-          else this.#leave(item); // its frame will be of no later version
-          this.dispatchEvent(new CustomEvent("change", { detail: { item, before, after: next, frame: null } }));
-          return;
-        }
-      }
-      this.#show(item, NOTHING);
+      if (row === null || !this.#answered(item, row)) this.#show(item, NOTHING);
     };
+  }
+
+  /**
+   * Take a ticket as the server answered it when it was asked for.
+   * @param {number} id
+   * @param {object | null} row  null: it is gone, or not ours to see
+   */
+  correct(id, row) {
+    const item = this.items.get(id);
+    if (row === null) {
+      if (item) this.#part(item);
+    } else if (item) this.#answered(item, row);
+    else {
+      const ticket = answerOf(row);
+      if (isOpen(ticket.status)) this.#tell({ item: this.#add(ticket, this.#now()), before: null, after: ticket, frame: null });
+    }
+  }
+
+  /**
+   * @param {Item} item
+   * @param {object} row
+   * @returns {boolean} whether it changed
+   */
+  #answered(item, row) {
+    const ticket = answerOf(row);
+    const { acknowledged_by, acknowledged_at } = ticket;
+    // Of the row and the frame of one write, which have one version, either may come first.
+    const next = supersedes(ticket, item.ticket) ? ticket : { ...item.ticket, acknowledged_by, acknowledged_at };
+    const before = item.ticket;
+    const fields = differing(before, next);
+    if (!fields.size) return false;
+    this.#put(item, next, fields);
+    if (isOpen(next.status)) this.#stay(item);
+    else this.#leave(item); // its frame will be of no later version
+    this.#tell({ item, before, after: next, frame: null });
+    return true;
   }
 
   /**
@@ -156,7 +177,8 @@ export class Store extends EventTarget {
       case "ticket_deleted":
         return this.#remove(frame);
       case "ticket_moved":
-        return frame.status === undefined ? this.#remove(frame) : this.#row(frame, frame.status); // without a row it left our sites
+        if (frame.status !== undefined) return this.#row(frame, frame.status);
+        return frame.replay_of === undefined ? this.#remove(frame) : null; // it left our sites then, and may be back
       case "ticket_created":
       case "ticket_edited":
         return this.#row(frame, frame.status);
@@ -179,7 +201,7 @@ export class Store extends EventTarget {
     const item = this.items.get(frame.ticket_id);
     const ticket = complete({ ...item?.ticket, ...rowOf(frame, status) });
     if (item === undefined) {
-      if (!isOpen(status) || frame.replay_of !== undefined) return null; // a replay brings nothing back
+      if (!isOpen(status) || frame.replay_of !== undefined) return null; // a replay does not say that it is open now
       return { item: this.#add(ticket, this.#now()), before: null, after: ticket, frame };
     }
     if (!supersedes(frame, item.ticket)) return null;
@@ -250,7 +272,7 @@ export class Store extends EventTarget {
     item.flashed = fields;
     if (fields.size) item.flashedAt = this.#now();
     item.revision += 1;
-    if (tell) this.dispatchEvent(new CustomEvent("change", { detail: { item, before: item.ticket, after: item.ticket, frame: null } }));
+    if (tell) this.#tell({ item, before: item.ticket, after: item.ticket, frame: null });
   }
 
   /** @param {Item} item */
@@ -258,11 +280,14 @@ export class Store extends EventTarget {
     clearTimeout(this.#leaving.get(item));
     this.#leaving.set(
       item,
-      this.#later(() => {
-        this.#drop(item);
-        this.dispatchEvent(new CustomEvent("change", { detail: { item, before: item.ticket, after: null, frame: null } }));
-      }, LEAVE_MS),
+      this.#later(() => this.#part(item), LEAVE_MS),
     );
+  }
+
+  /** @param {Item} item */
+  #part(item) {
+    this.#drop(item);
+    this.#tell({ item, before: item.ticket, after: null, frame: null });
   }
 
   /** @param {Item} item */
@@ -278,6 +303,11 @@ export class Store extends EventTarget {
     this.#acknowledgedSeq.delete(item.id);
     item.gone = true;
     item.revision += 1;
+  }
+
+  /** @param {Change} change */
+  #tell(change) {
+    this.dispatchEvent(new CustomEvent("change", { detail: change }));
   }
 }
 
@@ -299,6 +329,12 @@ function complete(row) {
   const { id = 0, ticket_no = "", status = "", priority = "", site_id = 0, site_name = null, assigned_to = null, description = "", version = 0, updated_at = "" } = row;
   const { created_at = updated_at, acknowledged_by = null, acknowledged_at = null } = row;
   return { id, ticket_no, status, priority, site_id, site_name, assigned_to, description, version, created_at, updated_at, acknowledged_by, acknowledged_at };
+}
+
+/** A row with its whole description, as the list has it. @param {object} row */
+function answerOf(row) {
+  const ticket = complete(/** @type {Partial<Ticket>} */ (row));
+  return { ...ticket, description: shortened(ticket.description) };
 }
 
 /** As the server cuts it: a sign of two code units is one. @param {string} description */
