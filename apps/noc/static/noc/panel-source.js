@@ -11,6 +11,8 @@ import { withNewest, withOlder } from "./timeline.js";
 
 const LIMIT = 30;
 const APART_MS = 500; // between two readings
+const SIGHTED_MS = 2_000; // the same for what was seen at its site, which may be many
+const SIGHTED = new Set(["finding_created", "anomaly_detected"]);
 const HIDDEN = "This ticket does not exist, or it is not yours to see.";
 
 /** Dispatches `change` when there is something else to show. */
@@ -34,6 +36,7 @@ export class PanelSource extends EventTarget {
   #turn = Promise.resolve();
   #waits = false; // a reading of the newest has not begun
   #timer = 0;
+  #dueAt = 0;
 
   /**
    * @param {PageState} page
@@ -131,6 +134,7 @@ export class PanelSource extends EventTarget {
 
   /** @param {EventFrame} frame */
   #happened(frame) {
+    if (this.#wasAtItsSite(frame)) return this.#soon(SIGHTED_MS);
     if (frame.ticket_id !== this.id) return;
     const now = frame.replay_of === undefined; // what a replay tells may be over
     if (now && frame.type === "ticket_deleted") this.gone = "This ticket was deleted.";
@@ -139,8 +143,17 @@ export class PanelSource extends EventTarget {
     this.#soon();
   }
 
-  #soon() {
-    this.#timer ||= setTimeout(() => ((this.#timer = 0), void this.refresh()), APART_MS);
+  /** Whether what was seen may be at the ticket's site. @param {EventFrame} frame */
+  #wasAtItsSite({ type, event_type, site_id }) {
+    return type === "event_failed" ? SIGHTED.has(event_type) : SIGHTED.has(type) && site_id === (this.ticket?.site_id ?? site_id);
+  }
+
+  #soon(ms = APART_MS) {
+    const dueAt = performance.now() + ms;
+    if (this.#timer && this.#dueAt <= dueAt) return;
+    clearTimeout(this.#timer);
+    this.#dueAt = dueAt;
+    this.#timer = setTimeout(() => ((this.#timer = 0), void this.refresh()), ms);
   }
 
   #tell() {
