@@ -130,7 +130,6 @@ export class Feed extends EventTarget {
   reason = undefined;
   since = 0;
   heardAt = 0; // the last frame of any kind
-  eventAt = 0; // the last event
 
   #options;
   #clock;
@@ -542,7 +541,6 @@ export class Feed extends EventTarget {
     switch (this.#cursor.judge(frame)) {
       case "next": {
         const socket = this.#socket;
-        this.eventAt = this.#clock.now();
         this.#tell("event", { frame, live: this.state === "live" });
         if (socket !== this.#socket) return; // a listener stopped the feed
         this.#cursor.applied(frame.seq);

@@ -1,5 +1,6 @@
 // One honest line: how far what is shown can be trusted. The page turns grey when it cannot.
 
+import { happenedAt } from "./event-time.js";
 import { age } from "./times.js";
 import { part } from "./page.js";
 import { reasonWord } from "./words.js";
@@ -47,6 +48,7 @@ export function stateWord({ state, since, staleSince }, times) {
 export function startStateLine(page) {
   const { feed, times } = page;
   const line = part("state");
+  let lastAt = 0; // when the newest of the events happened, as far as they say
 
   function show() {
     const { state, since, reason } = feed;
@@ -59,15 +61,17 @@ export function startStateLine(page) {
   }
 
   function showAge() {
-    const event = feed.eventAt ? `last event ${age(Date.now() - feed.eventAt)} ago` : feed.state === "live" ? "no event yet" : "";
+    const event = lastAt ? `last event ${age(Date.now() - lastAt)} ago` : feed.state === "live" ? "no event yet" : "";
     const ended = feed.state === "signed-out" || feed.state === "stopped" ? `as of ${times.clockWithZone(feed.since)}` : "";
     const text = [reasonWord(feed.reason), ended, event].filter(Boolean).join(" · ");
     if (part("state-age").textContent !== text) part("state-age").textContent = text;
   }
 
   feed.addEventListener("state", show);
-  feed.addEventListener("event", () => {
-    if (!part("state-age").textContent?.includes("last")) showAge(); // from then on the clock does it
+  feed.addEventListener("event", (/** @type {CustomEvent<import("./noc-feed.js").EventDetail>} */ { detail: { frame, live } }) => {
+    const now = Date.now();
+    lastAt = Math.max(lastAt, Math.min(now, happenedAt(frame) ?? (live ? now : 0))); // an old one may come late, by a replay
+    if (lastAt && !part("state-age").textContent?.includes("last")) showAge(); // from then on the clock does it
   });
   page.times.watch(show);
   setInterval(showAge, 1000);
