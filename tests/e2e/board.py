@@ -70,10 +70,17 @@ class Api:
 
 
 class Gate:
-    """Stands between a page and its feed: ends the connection, and holds ``synced`` back."""
+    """
+    Stands between a page and its feed: ends the connection, and holds ``synced`` back.
+
+    ``loses`` are types of events that do not get through, ``fails`` those that come as
+    ``event_failed``.
+    """
 
     def __init__(self, page: Page) -> None:
         self.holds = False
+        self.loses: set[str] = set()
+        self.fails: set[str] = set()
         self._held: list[str | bytes] = []
         page.route_web_socket(re.compile("/ws/noc/"), self._between)
         page.reload()
@@ -81,6 +88,11 @@ class Gate:
     def cut(self) -> None:
         """End the present connection. The page makes another one by itself."""
         self._route.close()
+
+    def reset(self) -> None:
+        """Say that the log does not reach back to where the page is: it takes a new snapshot."""
+        frame = {"type": "reset", "reason": "trimmed", "epoch": "", "head": 0, "min_seq": 0}
+        self._route.send(json.dumps(frame))
 
     def let_through(self) -> None:
         """Hand over what was held back."""
@@ -94,9 +106,14 @@ class Gate:
         route.connect_to_server().on_message(lambda frame: self._pass(route, frame))
 
     def _pass(self, route: WebSocketRoute, frame: str | bytes) -> None:
-        if self.holds and json.loads(frame)["type"] == "synced":
+        heard = json.loads(frame)
+        if heard["type"] in self.fails:
+            envelope = {key: heard[key] for key in ("seq", "prev", "epoch", "event_id")}
+            failed = {"type": "event_failed", **envelope, "event_type": heard["type"]}
+            route.send(json.dumps(failed))
+        elif self.holds and heard["type"] == "synced":
             self._held.append(frame)
-        else:
+        elif heard["type"] not in self.loses:
             route.send(frame)
 
 

@@ -10,6 +10,7 @@ from tests.e2e.board import (
     LIVE_MS,
     PHONE,
     Api,
+    Gate,
     Seed,
     admin_of,
     change_all,
@@ -296,6 +297,34 @@ class TestSightings:
         expect(rows).to_have_count(60)
         expect(rows.nth(59)).to_contain_text(f"{mine} 0")
         expect(page.get_by_role("button", name="Load more")).to_have_count(0)
+
+    def test_stay_where_they_are_when_the_page_begins_anew(
+        self, acme: Seed, api: Api, sign_in: Open
+    ) -> None:
+        mine, site = new_word(), acme["sites"][0]
+        for number in range(60):
+            api.post("noc/findings/", {"title": f"{mine} {number}", "site_id": site["id"]})
+        page = live(sign_in(user_of(acme), path=f"/?kind=finding&q={mine}"))
+        gate = Gate(page)
+        live(page)
+        rows = page.locator("#sightings-view tbody tr")
+        expect(rows).to_have_count(50)
+        page.get_by_role("button", name="Load more").click()
+        expect(rows).to_have_count(60)
+        page.evaluate("scrollTo(0, 0)")
+        rows.nth(0).hover()
+        gate.loses = {"finding_created"}
+
+        api.post("noc/findings/", {"title": f"{mine} 60", "site_id": site["id"]})
+        gate.reset()
+
+        button = page.get_by_role("button", name="1 new")
+        expect(button).to_be_visible(timeout=LIVE_MS)
+        expect(rows).to_have_count(60)
+        expect(rows.nth(0)).to_contain_text(f"{mine} 59")
+        button.click()
+        expect(rows).to_have_count(61)
+        expect(rows.nth(0)).to_contain_text(f"{mine} 60")
 
     def test_are_chosen_by_the_views_of_the_page(self, acme: Seed, sign_in: Open) -> None:
         page = live(sign_in(user_of(acme)))

@@ -21,6 +21,15 @@ describe("a filter", () => {
     for (const query of ["status=RESOLVED", "priority=LOW", "site=8", "assignee=Ada", "q=berlin+link", "acknowledged=true"]) assert.ok(!of(query).matches(row()), query);
   });
 
+  it("lets through findings and anomalies by site, severity and words alone", () => {
+    const finding = { site_id: 7, site_name: "Berlin", severity: "HIGH", title: "No backup" };
+    const anomaly = { site_id: null, site_name: null, severity: "LOW", metric: "backup age" };
+    assert.ok(of("status=RESOLVED&assignee=Ada&acknowledged=true&priority=HIGH&site=7&q=berlin+BACKUP").matchesSighting(finding));
+    for (const query of ["priority=LOW", "site=8", "q=berlin+link"]) assert.ok(!of(query).matchesSighting(finding), query);
+    assert.ok(of("q=backup").matchesSighting(anomaly));
+    assert.ok(!of("site=7").matchesSighting(anomaly));
+  });
+
   it("passes over one dimension for the figures of that dimension", () => {
     assert.ok(of("status=RESOLVED&site=7").matches(row(), "status"));
     assert.ok(!of("status=RESOLVED&site=8").matches(row(), "status"));

@@ -118,4 +118,92 @@ describe("the rows of findings", () => {
 
     assert.equal(new Set(ids(pages)).size, ids(pages).length);
   });
+
+  it("have what is told late in its place, and once", () => {
+    const pages = new SightingPages();
+    pages.restart({ results: [1000, 998, 997].map(sighting), next: null });
+    pages.take(sighting(1003), false);
+
+    for (const id of [999, 1002, 1001, 5, 999, 998]) pages.take(sighting(id), false);
+
+    assert.deepEqual(ids(pages), [1003, 1002, 1001, 1000, 999, 998, 997, 5]);
+  });
+
+  it("leave what is told late to the page that has it", () => {
+    const pages = started();
+
+    pages.take(sighting(10), false);
+    pages.take(sighting(10), true);
+
+    assert.equal(ids(pages).length, PAGE);
+    assert.equal(pages.waiting, 0);
+  });
+
+  it("have what waited in its place too", () => {
+    const pages = new SightingPages();
+    pages.restart({ results: [1000, 998].map(sighting), next: null });
+    for (const id of [1002, 999, 1001]) pages.take(sighting(id), true);
+
+    pages.letIn();
+
+    assert.deepEqual(ids(pages), [1002, 1001, 1000, 999, 998]);
+  });
+});
+
+describe("the newest page, asked for again", () => {
+  it("adds what came unseen, and leaves the older pages", () => {
+    const pages = started();
+    pages.older(from(1000 - PAGE));
+
+    pages.renew(from(1003), false);
+
+    assert.deepEqual(ids(pages).slice(0, 4), [1003, 1002, 1001, 1000]);
+    assert.equal(ids(pages).length, 2 * PAGE + 3);
+    assert.ok(pages.deep);
+  });
+
+  it("moves nothing that is held", () => {
+    const pages = started();
+    const before = ids(pages);
+
+    pages.renew(from(1003), true);
+
+    assert.deepEqual(ids(pages), before);
+    assert.equal(pages.waiting, 3);
+    pages.take(sighting(1003), true);
+    assert.equal(pages.waiting, 3);
+    pages.letIn();
+    assert.deepEqual(ids(pages).slice(0, 4), [1003, 1002, 1001, 1000]);
+  });
+
+  it("only counts when it does not reach to what is here, and then the server is asked", () => {
+    const pages = started();
+    pages.older(from(1000 - PAGE));
+    const before = ids(pages);
+
+    pages.renew(from(2000), false);
+    pages.take(sighting(2001), false);
+
+    assert.deepEqual(ids(pages), before);
+    assert.deepEqual([pages.waiting, pages.uncounted, pages.behind], [PAGE + 1, true, true]);
+    pages.restart(from(2001));
+    assert.deepEqual([pages.waiting, pages.uncounted, ids(pages)[0]], [0, false, 2001]);
+  });
+
+  it("is all there is for a list that was empty", () => {
+    const pages = new SightingPages();
+    pages.restart({ results: [], next: null });
+
+    pages.renew({ results: [sighting(2), sighting(1)], next: null }, false);
+
+    assert.deepEqual(ids(pages), [2, 1]);
+  });
+
+  it("tells what is another now, where it stands", () => {
+    const pages = started();
+
+    pages.renew({ results: [{ ...sighting(1000), status: "CLOSED" }], next: null }, true);
+
+    assert.equal(pages.rows[0].status, "CLOSED");
+  });
 });

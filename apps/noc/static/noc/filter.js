@@ -93,6 +93,15 @@ export class Filter {
     );
   }
 
+  /**
+   * Whether it lets a finding or an anomaly through, as the server does. They have no status and no assignee.
+   * @param {Pick<import("./sighting-pages.js").Sighting, "site_id" | "site_name" | "severity" | "title" | "metric">} sighting
+   */
+  matchesSighting({ site_id, site_name, severity, title, metric }) {
+    const text = `${title ?? metric}\n${site_name ?? ""}`.toLowerCase();
+    return (!this.site.length || (site_id !== null && this.site.includes(site_id))) && (!this.priority.length || this.priority.includes(severity)) && this.words.every((word) => text.includes(word));
+  }
+
   /** @param {Ticket} ticket */
   #says(ticket) {
     let text = TEXTS.get(ticket);

@@ -5,7 +5,7 @@ import { repeat } from "lit/directives/repeat.js";
 import { number } from "./activity.js";
 import { levelMark } from "./marks.js";
 import { part } from "./page.js";
-import { PAGE, SightingPages } from "./sighting-pages.js";
+import { PAGE, SightingPages, sightingOf } from "./sighting-pages.js";
 import { soon } from "./soon.js";
 import { age } from "./times.js";
 
@@ -16,6 +16,7 @@ import { age } from "./times.js";
 
 const DRAW_MS = 250;
 const RESTART_MS = 2_000; // at most this often is the first page asked for by itself
+const AGAIN_MS = 10_000; // after no answer
 const RELEASE_MS = 600; // the pointer may slip off the list for this long
 const AGE_MS = 5_000;
 const SCROLLED_PX = 60;
@@ -33,6 +34,7 @@ export function startSightings(page) {
   let hovered = false;
   const drawSoon = soon(draw, DRAW_MS);
   let restartTimer = 0;
+  let renewTimer = 0;
   let releaseTimer = 0;
   let restartedAt = -RESTART_MS;
   let request = new AbortController();
@@ -64,7 +66,31 @@ export function startSightings(page) {
 
   function restartSoon() {
     if (!asked) return;
-    restartTimer ||= setTimeout(() => void restart(), Math.max(0, restartedAt + RESTART_MS - performance.now()));
+    restartTimer ||= setTimeout(() => {
+      restartTimer = 0;
+      if (!isHeld()) void restart(); // else when it is let go of
+    }, Math.max(0, restartedAt + RESTART_MS - performance.now()));
+  }
+
+  /** Ask for what may have come unseen. Nothing moves for it but what would for one that is told live. */
+  async function renew() {
+    const address = asked;
+    if (!address) return;
+    try {
+      const answer = await page.http.get(address);
+      if (address === asked) pages.renew(answer, isHeld());
+      draw();
+    } catch {
+      renewSoon(AGAIN_MS);
+    }
+  }
+
+  /** Not by all pages in one moment. */
+  function renewSoon(ms = 0) {
+    renewTimer ||= setTimeout(() => {
+      renewTimer = 0;
+      void renew();
+    }, ms + RESTART_MS * Math.random());
   }
 
   async function older() {
@@ -95,8 +121,12 @@ export function startSightings(page) {
   /** @param {EventFrame} frame */
   function happened(frame) {
     const shown = kind();
-    if (shown === null || frame.type !== TYPE[shown] || frame.replay_of !== undefined || !concerns(page.filter, frame)) return;
-    pages.take(sightingOf(frame), isHeld());
+    if (shown === null) return;
+    if (frame.type === "event_failed" && frame.event_type === TYPE[shown]) return renewSoon();
+    if (frame.type !== TYPE[shown]) return;
+    const sighting = sightingOf(frame);
+    if (!page.filter.matchesSighting(sighting)) return;
+    pages.take(sighting, isHeld());
     if (pages.spent) restartSoon();
     drawSoon();
   }
@@ -110,7 +140,7 @@ export function startSightings(page) {
 
   /** Nobody is at it any more. Who loaded older pages keeps them. */
   function release() {
-    if (pages.behind && !pages.past) restartSoon();
+    if (pages.behind ? !pages.past && !pages.deep : pages.spent) restartSoon();
     else pages.letIn();
   }
 
@@ -131,7 +161,7 @@ export function startSightings(page) {
     if (shown === null) return;
     const { rows, waiting, next } = pages;
     render(
-      html`${waiting ? html`<button class="held" @click=${letIn}>${waiting} new</button>` : nothing}
+      html`${waiting ? html`<button class="held" @click=${letIn}>${waiting}${pages.uncounted ? " or more" : ""} new</button>` : nothing}
         <table class="sightings">
           <thead>
             <tr>
@@ -174,7 +204,7 @@ export function startSightings(page) {
 
   page.addEventListener("filter", follow);
   page.feed.addEventListener("event", (/** @type {CustomEvent<import("./noc-feed.js").EventDetail>} */ { detail }) => happened(detail.frame));
-  page.feed.addEventListener("snapshot", restartSoon);
+  page.feed.addEventListener("snapshot", () => renewSoon());
   page.times.watch(drawSoon);
   root.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && hover(true));
   root.addEventListener("pointerleave", () => hover(false));
@@ -192,15 +222,3 @@ function addressOf(filter) {
   return `${PATH[/** @type {"finding" | "anomaly"} */ (filter.kind)]}?${query}`;
 }
 
-/**
- * Whether the filter lets it through, as the server does.
- * @param {Filter} filter
- * @param {EventFrame | Sighting} sighting
- */
-function concerns({ site, priority, words }, { site_id, severity, title, metric, site_name }) {
-  const text = `${title ?? metric}\n${site_name ?? ""}`.toLowerCase();
-  return (!site.length || site.includes(site_id)) && (!priority.length || priority.includes(severity)) && words.every((word) => text.includes(word));
-}
-
-/** @param {EventFrame} frame @returns {Sighting} */
-const sightingOf = (frame) => /** @type {any} */ ({ ...frame, id: frame.finding_id ?? frame.anomaly_id });
