@@ -1,6 +1,7 @@
 // What happened, for those who listen to the page: counts, at most every 10 s, and a new critical ticket at once.
 
 import { part } from "./page.js";
+import { sightingOf } from "./sighting-pages.js";
 import { soon } from "./soon.js";
 import { statusWord } from "./words.js";
 
@@ -75,8 +76,11 @@ export function startDigest(page) {
     urgentAt = performance.now(); // one word for a burst
   });
   page.feed.addEventListener("event", (/** @type {CustomEvent<import("./noc-feed.js").EventDetail>} */ { detail: { frame, live } }) => {
-    if (!live || (frame.type !== "finding_created" && frame.type !== "anomaly_detected")) return;
-    digest.sighting(frame.type === "finding_created" ? "finding" : "anomaly");
+    if (!live || frame.replay_of !== undefined || (frame.type !== "finding_created" && frame.type !== "anomaly_detected")) return;
+    const kind = frame.type === "finding_created" ? "finding" : "anomaly";
+    const { filter } = page;
+    if ((filter.kind !== "ticket" && filter.kind !== kind) || !filter.matchesSighting(sightingOf(frame))) return;
+    digest.sighting(kind);
     saySoon();
   });
 }
