@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Absence, summary } from "../../apps/noc/static/noc/absence.js";
+import { Absence, DRAWN, summary, total } from "../../apps/noc/static/noc/absence.js";
 import { row } from "./tickets.js";
 
 let seq = 0;
@@ -58,9 +58,62 @@ describe("what happened while the page was not current", () => {
   });
 
   it("is summed up", () => {
-    const { entries, since, until } = ended(change(null, row({ id: 1 })), change(row({ id: 2 }), null), change(row({ id: 3 }), null));
+    const absent = ended(change(null, row({ id: 1 })), change(row({ id: 2 }), null), change(row({ id: 3 }), null));
 
-    assert.equal(summary(entries), "1 opened, 2 gone");
-    assert.deepEqual([since, until], [1_000, 9_000]);
+    assert.equal(summary(absent), "1 opened, 2 gone");
+    assert.deepEqual([absent.since, absent.until], [1_000, 9_000]);
+  });
+});
+
+describe("what was seen while the page was not current", () => {
+  const second = (n) => new Date(n * 1000).toISOString();
+  const finding = (id, severity = "HIGH", created_at = second(id)) => ({ id, severity, site_id: 1, site_name: "Berlin", title: `finding ${id}`, created_at });
+  const anomaly = (id, severity) => ({ id, severity, site_id: null, site_name: null, metric: "load", observed: 9, expected: 1, detected_at: second(id) });
+
+  it("stands among the tickets, by severity and then by when it came, once", () => {
+    const absence = new Absence(0);
+    absence.see("finding", finding(1), 101);
+    absence.take({ ...change(null, row({ id: 1 })), frame: { type: "ticket_created", seq: 102 } });
+    absence.see("anomaly", anomaly(1, "CRITICAL"), 103);
+    absence.see("finding", finding(2), 104);
+    absence.see("finding", finding(2), 105);
+
+    const absent = absence.end(9_000);
+
+    assert.deepEqual(absent.entries.map(({ kind, id }) => `${kind} ${id}`), ["anomaly 1", "finding 2", "opened 1", "finding 1"]);
+    assert.equal(summary(absent), "1 opened, 2 findings, 1 anomaly");
+    assert.equal(absent.entries[1].at, 2_000);
+  });
+
+  it("is read from the server too, from when the page was current last", () => {
+    const absence = new Absence(3_000);
+    absence.see("finding", finding(5), 101);
+
+    absence.found("finding", { results: [finding(5), finding(4), finding(2)], next: "?cursor=2" });
+
+    const absent = absence.end(9_000);
+    assert.deepEqual(absent.entries.map(({ id }) => id), [5, 4]);
+    assert.equal(summary(absent), "2 findings");
+  });
+
+  it("may be more than the server told", () => {
+    const absence = new Absence(0);
+
+    absence.found("anomaly", { results: [anomaly(2, "LOW"), anomaly(1, "LOW")], next: "?cursor=1" });
+
+    assert.equal(summary(absence.end(9_000)), "2 anomalies, or more");
+  });
+
+  it("is counted when it is too much to be kept, and the severe is kept", () => {
+    const absence = new Absence(0);
+    absence.see("finding", finding(1, "CRITICAL"), 1);
+    for (let id = 2; id <= 5_000; id += 1) absence.see("finding", finding(id, "LOW"), id);
+
+    const absent = absence.end(9_000_000);
+
+    assert.equal(absent.entries.length, DRAWN + 1);
+    assert.deepEqual(absent.entries.slice(0, 2).map(({ id }) => id), [1, 5_000]);
+    assert.equal(summary(absent), "5,000 findings");
+    assert.equal(total(absent), 5_000);
   });
 });
