@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -73,14 +74,12 @@ class Gate:
     """
     Stands between a page and its feed: ends the connection, and holds ``synced`` back.
 
-    ``loses`` are types of events that do not get through, ``fails`` those that come as
-    ``event_failed``.
+    ``turned`` says by type of event what becomes of its frames: ``lost``, ``failed``, ``replayed``.
     """
 
     def __init__(self, page: Page) -> None:
         self.holds = False
-        self.loses: set[str] = set()
-        self.fails: set[str] = set()
+        self.turned: dict[str, Callable[[Seed], Seed | None]] = {}
         self._held: list[str | bytes] = []
         page.route_web_socket(re.compile("/ws/noc/"), self._between)
         page.reload()
@@ -107,14 +106,28 @@ class Gate:
 
     def _pass(self, route: WebSocketRoute, frame: str | bytes) -> None:
         heard = json.loads(frame)
-        if heard["type"] in self.fails:
-            envelope = {key: heard[key] for key in ("seq", "prev", "epoch", "event_id")}
-            failed = {"type": "event_failed", **envelope, "event_type": heard["type"]}
-            route.send(json.dumps(failed))
-        elif self.holds and heard["type"] == "synced":
+        turn = self.turned.get(heard["type"])
+        if self.holds and heard["type"] == "synced":
             self._held.append(frame)
-        elif heard["type"] not in self.loses:
+        elif turn is None:
             route.send(frame)
+        elif turned := turn(heard):
+            route.send(json.dumps(turned))
+
+
+def lost(frame: Seed) -> None:
+    """The event does not come."""
+
+
+def failed(frame: Seed) -> Seed:
+    """The event could not become a frame."""
+    place = {key: frame[key] for key in ("seq", "prev", "epoch", "event_id")}
+    return {"type": "event_failed", **place, "event_type": frame["type"]}
+
+
+def replayed(frame: Seed) -> Seed:
+    """The event came before, and is sent again."""
+    return frame | {"replay_of": 1}
 
 
 def open_many(stack: Running, site: Seed, word: str, count: int) -> list[int]:

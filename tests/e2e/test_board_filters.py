@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.board import (
@@ -14,8 +15,11 @@ from tests.e2e.board import (
     Seed,
     admin_of,
     change_all,
+    failed,
     live,
+    lost,
     new_word,
+    replayed,
     row,
     shoot,
     user_of,
@@ -313,7 +317,7 @@ class TestSightings:
         expect(rows).to_have_count(60)
         page.evaluate("scrollTo(0, 0)")
         rows.nth(0).hover()
-        gate.loses = {"finding_created"}
+        gate.turned = {"finding_created": lost}
 
         api.post("noc/findings/", {"title": f"{mine} 60", "site_id": site["id"]})
         gate.reset()
@@ -325,6 +329,22 @@ class TestSightings:
         button.click()
         expect(rows).to_have_count(61)
         expect(rows.nth(0)).to_contain_text(f"{mine} 60")
+
+    @pytest.mark.parametrize("turn", [failed, replayed])
+    def test_are_there_though_their_event_failed_or_was_sent_again(
+        self, acme: Seed, api: Api, sign_in: Open, turn: Callable[[Seed], Seed]
+    ) -> None:
+        mine, site = new_word(), acme["sites"][0]
+        page = live(sign_in(user_of(acme), path=f"/?kind=finding&q={mine}"))
+        gate = Gate(page)
+        live(page)
+        expect(page.locator("#sightings-view .empty")).to_have_text("No finding matches.")
+        gate.turned = {"finding_created": turn}
+
+        found = api.post("noc/findings/", {"title": mine, "site_id": site["id"]})
+
+        shown = page.locator(f"tr[data-sighting='{found['id']}']")
+        expect(shown).to_have_count(1, timeout=LIVE_MS)
 
     def test_are_chosen_by_the_views_of_the_page(self, acme: Seed, sign_in: Open) -> None:
         page = live(sign_in(user_of(acme)))
