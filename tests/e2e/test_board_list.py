@@ -91,6 +91,12 @@ class TestStateLine:
         expect(page).to_have_title(re.compile("^Catching up, stale since .*NOC$"))
         expect(page.locator("link[rel=icon]")).to_have_attribute("data-look", "stale")
         shoot(page, "catching-up")
+        page.set_viewport_size(PHONE)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        word_box = page.locator("#state-word").bounding_box()
+        state_box = page.locator("#state").bounding_box()
+        assert word_box["x"] + word_box["width"] <= state_box["x"] + state_box["width"]
+        shoot(page, "catching-up-phone")
         gate.let_through()
         live(page)
         expect(page.locator("#state-word")).to_have_text("Live")
