@@ -211,12 +211,13 @@ describe("a replay of a move out of sight", () => {
   const away = { type: "ticket_moved", seq: 50, replay_of: 3, ticket_id: 1, site_id: 7 };
 
   test("takes nothing away that has come back", async () => {
-    const { store, asked, hear, pass } = page(row());
+    const { store, asked, changes, hear, pass } = page(row());
 
     hear(away);
     await pass(1_000);
 
     assert.deepEqual(asked, [1]);
+    assert.deepEqual(changes, []);
     assert.ok(store.items.has(1));
   });
 
