@@ -10,7 +10,20 @@ import psycopg
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.board import ARTIFACTS, LIVE_MS, PHONE, Api, Seed, live, row, shoot, user_of
+from tests.e2e.board import (
+    ARTIFACTS,
+    LIVE_MS,
+    PHONE,
+    Api,
+    Seed,
+    change_all,
+    live,
+    new_word,
+    open_many,
+    row,
+    shoot,
+    user_of,
+)
 from tests.e2e.running import Running, eventually
 
 Open = Callable[..., Page]
@@ -59,6 +72,21 @@ class Desk:
                 "UPDATE helpdesk_ticket SET priority = 'CRITICAL' WHERE id = ANY(%s)", [ids]
             )
 
+    def open_many(self, count: int, priority: str) -> None:
+        """Open them as another program does it. They stay unacknowledged."""
+        word = new_word()
+        open_many(self._stack, self._site, word, count)
+        change_all(self._stack, word, "priority = %s", priority)
+
+    def find(self, severity: str) -> None:
+        """Record a finding, as the monitoring does it."""
+        with psycopg.connect(self._stack["database_url"]) as database:
+            database.execute(
+                "INSERT INTO noc_finding (tenant_id, site_id, title, severity)"
+                " SELECT tenant_id, id, 'Loop', %s FROM tenancy_site WHERE id = %s",
+                [severity, self._site["id"]],
+            )
+
     def take(self, ticket: Seed) -> None:
         """Begin work: it is not new any more."""
         self.api.move_on(ticket, "IN_PROGRESS")
@@ -99,6 +127,13 @@ def settings(page: Page) -> Locator:
         page.locator(".alarm-state").click()
     expect(popover).to_be_visible()
     return popover
+
+
+def cut(page: Page) -> None:
+    """Take the network away. It comes back by ``set_offline(False)``."""
+    page.context.set_offline(True)
+    page.evaluate("dispatchEvent(new Event('pagehide'))")  # let go of the websocket, as if it broke
+    expect(page.locator("#state")).to_have_attribute("data-state", "stale")
 
 
 def rang(page: Page) -> int:
@@ -263,6 +298,42 @@ class TestSound:
 
         expect(alarms(second)).to_have_attribute("data-sounded", "1", timeout=LIVE_MS)
         assert rang(first) == 0
+
+
+class TestOutage:
+    """Another page tells when the server has sent what came meanwhile."""
+
+    def test_ends_with_one_ring_for_all_that_came(self, desk: Desk, sign_in: Open) -> None:
+        page, other = (audible(live(sign_in(desk.user))) for _ in range(2))
+        for each in (page, other):
+            settings(each).locator("[name=sightings]").select_option("CRITICAL")
+        cut(page)
+        desk.open_many(40, "HIGH")
+        desk.find("CRITICAL")
+        expect(alarms(other)).to_have_attribute("data-rang-sound", "CRITICAL", timeout=LIVE_MS)
+
+        page.context.set_offline(False)
+
+        expect(alarms(page)).to_have_attribute("data-sounded", "1", timeout=LIVE_MS)
+        expect(alarms(page)).to_have_attribute("data-sounded-figure", "CRITICAL")
+        expect(alarms(page)).to_have_attribute("data-rang-reason", "away")
+        expect(alarms(page)).to_have_attribute(
+            "data-rang-text", "40 new tickets, 1 finding or anomaly, 1 critical"
+        )
+        desk.open("HIGH")
+        expect(alarms(page)).to_have_attribute("data-rang-reason", "new", timeout=LIVE_MS)
+        assert rang(page) == 2
+
+    def test_swallows_no_sound_of_what_is_not_critical(self, desk: Desk, sign_in: Open) -> None:
+        page, other = (audible(live(sign_in(desk.user))) for _ in range(2))
+        cut(page)
+        desk.open("HIGH")
+        expect(alarms(other)).to_have_attribute("data-rang", "1", timeout=LIVE_MS)
+
+        page.context.set_offline(False)
+
+        expect(alarms(page)).to_have_attribute("data-sounded-figure", "HIGH", timeout=LIVE_MS)
+        expect(alarms(page)).to_have_attribute("data-rang-reason", "away")
 
 
 class TestMute:

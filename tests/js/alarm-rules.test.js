@@ -44,9 +44,10 @@ class Desk {
     return this.pass(ms).map(({ reason, sound }) => [reason, sound]);
   }
 
+  /** The page is live again: return what rings of what came meanwhile. */
   caughtUp() {
-    this.moment = { ...this.moment, live: true };
-    return this.rules.caughtUp(this.now, this.moment);
+    this.with({ live: true }).rules.caughtUp(this.now);
+    return this.pass(2000);
   }
 
   with(changes) {
@@ -247,7 +248,7 @@ describe("a snooze", () => {
   it("lasts over a reload, and ends as it would have without", () => {
     for (const severity of ["CRITICAL", "HIGH"]) {
       const desk = new Desk({ known: ["ticket:1"], snoozes: [["ticket:1", START + 30 * MINUTE]] }).with({ live: false }).find(alarm(1, severity));
-      assert.equal(desk.caughtUp(), null);
+      assert.deepEqual(desk.caughtUp(), []);
       assert.deepEqual(desk.sounds(29 * MINUTE), []);
       assert.deepEqual(desk.sounds(MINUTE + 1000), [["again", severity]]);
     }
@@ -259,16 +260,17 @@ describe("a later snapshot", () => {
     const desk = new Desk().rise(alarm(1, "LOW"), alarm(2));
     desk.pass(2000);
 
-    const ring = desk.with({ live: false }).find(alarm(1), alarm(2)).caughtUp();
+    const rings = desk.with({ live: false }).find(alarm(1), alarm(2)).caughtUp();
 
-    assert.deepEqual([ring?.reason, ring && told(ring)], ["away", "CRITICAL 1"]);
+    assert.deepEqual(rings.map(({ reason, sound }) => [reason, sound]), [["away", "CRITICAL"]]);
+    assert.equal(told(rings[0]), "CRITICAL 1");
   });
 
   it("does not ring for what stands as it stood, or is less severe", () => {
     const desk = new Desk().rise(alarm(1, "LOW"), alarm(2));
     desk.pass(2000);
 
-    assert.equal(desk.with({ live: false }).find(alarm(1, "LOW"), alarm(2, "HIGH")).caughtUp(), null);
+    assert.deepEqual(desk.with({ live: false }).find(alarm(1, "LOW"), alarm(2, "HIGH")).caughtUp(), []);
     assert.deepEqual(desk.sounds(10 * MINUTE), []);
   });
 
@@ -277,46 +279,82 @@ describe("a later snapshot", () => {
     desk.pass(2000);
     for (const key of ["ticket:1", "ticket:2"]) desk.rules.snooze(key, desk.now + 30 * MINUTE, desk.now);
 
-    const ring = desk.with({ live: false }).find(alarm(1), alarm(2)).caughtUp();
+    const rings = desk.with({ live: false }).find(alarm(1), alarm(2)).caughtUp();
 
-    assert.equal(ring && told(ring), "CRITICAL 1");
+    assert.deepEqual(rings.map(told), ["CRITICAL 1"]);
     assert.deepEqual(desk.rules.snoozes.map(([key]) => key), ["ticket:2"]);
   });
 });
 
 describe("after an outage", () => {
-  it("one ring is for all that came, if something critical is among it", () => {
+  it("one ring is for all that came, by the worst", () => {
     const desk = new Desk().with({ live: false });
     for (let id = 1; id <= 500; id += 1) desk.rise(alarm(id, id % 100 ? "HIGH" : "CRITICAL"));
     assert.deepEqual(desk.pass(10 * MINUTE), []);
 
-    const ring = desk.caughtUp();
+    const [ring, ...more] = desk.caughtUp();
 
-    assert.deepEqual([ring.reason, ring.sound, told(ring)], ["away", "CRITICAL", "500 new tickets, 5 critical"]);
-    assert.equal(desk.caughtUp(), null);
+    assert.deepEqual([ring.reason, ring.sound, told(ring), more], ["away", "CRITICAL", "500 new tickets, 5 critical", []]);
+    assert.deepEqual(desk.caughtUp(), []);
     assert.deepEqual(desk.sounds(MINUTE), []);
     assert.deepEqual(desk.sounds(MINUTE), [["again", "CRITICAL"]]);
   });
 
-  it("nothing rings when nothing is critical", () => {
-    const desk = new Desk().with({ live: false }).rise(alarm(1, "HIGH"), alarm(2, "LOW"));
-    assert.equal(desk.caughtUp(), null);
+  it("what is not critical rings too, if its severity sounds", () => {
+    const desk = new Desk();
+    desk.caughtUp();
+    for (const [severity, sounds] of [["HIGH", [["away", "HIGH"]]], ["LOW", []]]) {
+      const rings = desk.with({ live: false }).rise(alarm(severity, severity)).caughtUp();
+      assert.deepEqual(rings.map(({ reason, sound }) => [reason, sound]), sounds);
+    }
+    assert.equal(desk.with({ live: false }).find(alarm("HIGH", "HIGH"), alarm(3, "HIGH")).caughtUp().map(told).join(), "HIGH 3");
     assert.deepEqual(desk.sounds(60 * MINUTE), []);
+  });
+
+  it("findings and anomalies ring too", () => {
+    const rings = new Desk().with({ live: false }).rise(sighting(1, "HIGH"), sighting(2, "CRITICAL")).caughtUp();
+    assert.deepEqual(rings.map(({ sound }) => sound), ["CRITICAL"]);
+  });
+
+  it("what is to ring again meanwhile, or has just come, is in the same ring", () => {
+    const desk = new Desk().rise(alarm(1));
+    desk.pass(MINUTE);
+    desk.with({ live: false }).rise(alarm(2, "HIGH")).pass(10 * MINUTE);
+
+    desk.with({ live: true }).rules.caughtUp(desk.now);
+    desk.rise(alarm(3, "HIGH"));
+
+    assert.deepEqual(desk.sounds(MINUTE), [["away", "CRITICAL"]]);
+  });
+
+  it("a flood that rang does not ring again", () => {
+    const desk = new Desk();
+    desk.rules.flooded(new Set(["berlin"]));
+    desk.rise(alarm(1, "HIGH", { group: "berlin" })).pass(MINUTE);
+    assert.deepEqual(desk.with({ live: false }).rise(alarm(2, "HIGH", { group: "berlin" })).caughtUp(), []);
+
+    assert.deepEqual(desk.with({ live: false }).rise(alarm(3, "CRITICAL", { group: "berlin" })).caughtUp().length, 1);
+    assert.deepEqual(desk.rise(alarm(4, "CRITICAL", { group: "berlin" })).pass(MINUTE), []);
   });
 
   it("nothing rings for what was acknowledged meanwhile", () => {
     const desk = new Desk().with({ live: false }).rise(alarm(1));
     desk.rules.fall("ticket:1");
-    assert.equal(desk.caughtUp(), null);
+    assert.deepEqual(desk.caughtUp(), []);
+  });
+
+  it("a page that was just opened rings for what is critical and was not known to the browser", () => {
+    const rings = new Desk({ known: ["ticket:1"] }).with({ live: false }).find(alarm(1), alarm(2), alarm(3, "HIGH")).caughtUp();
+    assert.deepEqual(rings.map(told), ["CRITICAL 2"]);
   });
 
   it("nothing rings for what the browser knew before the page was loaded; it repeats later", () => {
     const before = new Desk().rise(alarm(1), alarm(2, "HIGH"));
     assert.deepEqual(before.rules.known, ["ticket:1"]);
 
-    const desk = new Desk({ known: before.rules.known }).with({ live: false }).rise(alarm(1), alarm(2, "HIGH"));
+    const desk = new Desk({ known: before.rules.known }).with({ live: false }).find(alarm(1), alarm(2, "HIGH"));
 
-    assert.equal(desk.caughtUp(), null);
+    assert.deepEqual(desk.caughtUp(), []);
     assert.deepEqual(desk.sounds(3 * MINUTE), [["again", "CRITICAL"]]);
   });
 
@@ -324,12 +362,12 @@ describe("after an outage", () => {
     const desk = new Desk({ known: ["ticket:1"] }).with({ live: false }).rise(alarm(1));
     desk.rules.fall("ticket:1");
     desk.rise(alarm(1));
-    assert.equal(desk.caughtUp()?.reason, "away");
+    assert.deepEqual(desk.caughtUp().map(({ reason }) => reason), ["away"]);
   });
 
   it("a ring is muted like any other", () => {
     const desk = new Desk().with({ live: false, quiet: true }).rise(alarm(1));
-    assert.equal(desk.caughtUp(), null);
+    assert.deepEqual(desk.caughtUp(), []);
     assert.deepEqual(desk.with({ quiet: false }).sounds(2 * MINUTE), [["again", "CRITICAL"]]);
   });
 });
@@ -344,7 +382,7 @@ describe("a flood", () => {
 
     desk.rise(alarm(41, "CRITICAL", { group: "berlin" }), alarm(42, "CRITICAL", { group: "berlin" }));
     assert.deepEqual(desk.sounds(MINUTE), [["new", "CRITICAL"]]);
-    assert.deepEqual(desk.sounds(MINUTE), [["again", "CRITICAL"]]);
+    assert.deepEqual(desk.sounds(MINUTE + 2000), [["again", "CRITICAL"]]);
   });
 
   it("leaves other groups, and rings anew after its end", () => {

@@ -1,8 +1,10 @@
 // What rings, and when. It knows neither sound nor page: alarms go in as tickets become unacknowledged and end as they
 // are taken notice of; what comes out is at most one ring at a time, for all that came with it.
 //
-// Note [No storm]: what came while the page was not live (a snapshot, frames that catch up) is judged once, when it is
-// live again: one ring if something critical is among it that this browser did not know, else none.
+// Note [No storm]: what came while the page was not live (a snapshot, frames that catch up) rings as one, with all that
+// rings then, when it is live again. It is what was not known before: to a page that has been live, all that did not
+// stand; to one that was just opened, what came after its snapshot, and of that itself what is critical and this
+// browser did not know.
 
 import { LEVEL } from "./words.js";
 
@@ -109,6 +111,9 @@ export function isQuiet({ on, from, to }, time) {
  */
 export const alarming = (before, after) => after.unacknowledged && (!before?.unacknowledged || isWorse(after.severity, before.severity));
 
+/** @param {Moment} moment */
+const isHeard = ({ muted, quiet }) => !muted && !quiet;
+
 export class AlarmRules {
   /** @type {Settings} */
   settings;
@@ -121,9 +126,10 @@ export class AlarmRules {
   /** @type {Map<string, Alarm>} what rings next, together */
   #burst = new Map();
   #burstAt = 0;
-  /** @type {Map<string, Alarm>} what came while the page was not live */
+  #away = false; // something of the burst came while the page was not live
+  /** @type {Map<string, Alarm>} what came while the page was not live, until it is */
   #missed = new Map();
-  /** @type {Set<string>} critical alarms that this browser knew when the page was opened */
+  /** @type {Set<string> | null} critical alarms that this browser knew when the page was opened; null: it has been live */
   #known;
   /** @type {Map<string, number>} until when, ms since 1970 */
   #snoozes;
@@ -168,30 +174,21 @@ export class AlarmRules {
   rise(alarm, now, live) {
     if (alarm.ticket !== undefined) this.#standing.set(alarm.key, { alarm, dueAt: Infinity });
     this.#snoozes.delete(alarm.key); // it is another alarm than the one that was put off
-    if (!live) {
-      this.#missed.set(alarm.key, alarm);
-      return;
-    }
-    const group = alarm.group ?? "";
-    if (this.#flooded.has(group)) {
-      const rang = this.#floodRang.get(group);
-      if (rang !== undefined && !isWorse(alarm.severity, rang)) return this.#again(alarm, now);
-      this.#floodRang.set(group, alarm.severity);
-    }
-    if (this.#burst.size === 0) this.#burstAt = now;
-    this.#burst.set(alarm.key, alarm);
+    if (live) this.#join(alarm, now);
+    else this.#missed.set(alarm.key, alarm);
   }
 
   /**
-   * A snapshot says that it is to be taken notice of. It rose meanwhile if it did not stand, or was less severe; that
-   * what was put off does not stand only tells that the page was loaded again.
+   * A snapshot says that it is to be taken notice of. It rose meanwhile if it stood and was less severe, or did not
+   * stand: Note [No storm]. That what was put off does not stand only tells that the page was loaded again.
    * @param {Alarm} alarm
    * @param {number} now
    */
   found(alarm, now) {
     const stood = this.#standing.get(alarm.key)?.alarm;
     const until = this.snoozedUntil(alarm.key, now);
-    if (stood ? isWorse(alarm.severity, stood.severity) : until === null) return this.rise(alarm, now, false);
+    const unknown = this.#known === null || (alarm.severity === CRITICAL && !this.#known.has(alarm.key));
+    if (stood ? isWorse(alarm.severity, stood.severity) : until === null && unknown) return this.rise(alarm, now, false);
     this.stand(alarm, now);
     if (until !== null) this.snooze(alarm.key, until, now);
   }
@@ -215,7 +212,7 @@ export class AlarmRules {
     this.#standing.delete(key);
     this.#burst.delete(key);
     this.#missed.delete(key);
-    this.#known.delete(key);
+    this.#known?.delete(key);
     this.#snoozes.delete(key);
   }
 
@@ -266,49 +263,78 @@ export class AlarmRules {
     this.#flooded = new Set(groups);
   }
 
-  /**
-   * The page is live: Note [No storm].
-   * @param {number} now
-   * @param {Moment} moment
-   * @returns {Ring | null}
-   */
-  caughtUp(now, moment) {
-    const alarms = this.#audible([...this.#missed.values()], now, moment);
+  /** The page is live: Note [No storm]. @param {number} now */
+  caughtUp(now) {
+    this.#known = null;
+    for (const alarm of this.#missed.values()) this.#join(alarm, now);
+    if (this.#missed.size) this.#away = true;
     this.#missed.clear();
-    const unknown = alarms.filter(({ key, severity }) => severity === CRITICAL && !this.#known.has(key));
-    this.#known.clear();
-    for (const alarm of alarms) {
-      const until = this.snoozedUntil(alarm.key, now);
-      if (until === null) this.#again(alarm, now);
-      else this.snooze(alarm.key, until, now);
-    }
-    return unknown.length ? this.#ringing("away", unknown, alarms, moment) : null;
   }
 
   /**
-   * What is to ring now.
+   * What is to ring now. While a burst waits, all waits for it.
    * @param {number} now
    * @param {Moment} moment
    * @returns {Ring | null}
    */
   ring(now, moment) {
-    if (this.#burst.size && now >= this.#burstAt + COALESCE_MS) {
-      const alarms = this.#audible([...this.#burst.values()], now, moment);
-      this.#burst.clear();
-      for (const alarm of alarms) this.#again(alarm, moment.muted || moment.quiet ? -Infinity : now);
-      if (alarms.length) return this.#ringing("new", alarms, alarms, moment);
+    if (this.#burst.size && now < this.#burstAt + COALESCE_MS) return null;
+    const reason = this.#away ? "away" : "new";
+    const news = this.#news(now, moment);
+    const due = moment.live && isHeard(moment) ? this.#due(now, moment) : []; // a repeat waits until it is heard
+    for (const alarm of due) this.#again(alarm, now);
+    if (news.some((alarm) => this.#rings(alarm))) return this.#ringing(reason, news, [...news, ...due], moment);
+    return due.length ? this.#ringing("again", due, due, moment) : null;
+  }
+
+  /**
+   * Take the burst. Of a flood only what is worse than what it rang for is news.
+   * @param {number} now
+   * @param {Moment} moment
+   */
+  #news(now, moment) {
+    const alarms = this.#audible([...this.#burst.values()], now, moment);
+    this.#burst.clear();
+    this.#away = false;
+    for (const alarm of alarms) this.#again(alarm, isHeard(moment) ? now : -Infinity);
+    const news = alarms.filter(({ group = "", severity }) => {
+      const rang = this.#flooded.has(group) ? this.#floodRang.get(group) : undefined;
+      return rang === undefined || isWorse(severity, rang);
+    });
+    for (const { group = "", severity } of news) {
+      if (this.#flooded.has(group) && !isWorse(this.#floodRang.get(group) ?? "", severity)) this.#floodRang.set(group, severity);
     }
-    if (!moment.live || moment.muted || moment.quiet) return null; // a repeat waits until it is heard
-    const due = new Set([...this.#standing.values()].flatMap(({ alarm, dueAt }) => (dueAt <= now ? [alarm.severity] : [])));
-    if (!due.size) return null;
-    const standing = [...this.#standing.values()].filter(({ alarm, dueAt }) => dueAt <= now || (due.has(alarm.severity) && dueAt < Infinity));
-    const alarms = this.#audible(standing.map(({ alarm }) => alarm), now, moment);
-    for (const each of standing) {
-      const until = this.snoozedUntil(each.alarm.key, now);
-      if (until === null) this.#again(each.alarm, now);
-      else each.dueAt = until;
+    return news;
+  }
+
+  /**
+   * What is to ring again, and what else of its severities repeats: it is one sound.
+   * @param {number} now
+   * @param {Moment} moment
+   */
+  #due(now, moment) {
+    const standing = [...this.#standing.values()];
+    const severities = new Set(standing.flatMap(({ alarm, dueAt }) => (dueAt <= now ? [alarm.severity] : [])));
+    const alarms = standing.flatMap(({ alarm, dueAt }) => (dueAt < Infinity && severities.has(alarm.severity) ? [alarm] : []));
+    return this.#audible(alarms, now, moment);
+  }
+
+  /**
+   * @param {Alarm} alarm
+   * @param {number} now
+   */
+  #join(alarm, now) {
+    if (this.#burst.size === 0) {
+      this.#burstAt = now;
+      this.#away = false;
     }
-    return alarms.length ? this.#ringing("again", alarms, alarms, moment) : null;
+    this.#burst.set(alarm.key, alarm);
+  }
+
+  /** @param {Alarm} alarm */
+  #rings(alarm) {
+    const { sound, desktop } = this.#level(alarm);
+    return sound !== "none" || desktop;
   }
 
   /** @param {Alarm} alarm */
@@ -338,15 +364,15 @@ export class AlarmRules {
 
   /**
    * @param {Ring["reason"]} reason
-   * @param {Alarm[]} causes  by whose levels it rings
    * @param {Alarm[]} alarms  what it tells of
+   * @param {Alarm[]} causes  what it sounds for: the worst
    * @param {Moment} moment
    * @returns {Ring | null}
    */
-  #ringing(reason, causes, alarms, { muted, quiet }) {
+  #ringing(reason, alarms, causes, moment) {
     const loud = causes.filter((alarm) => this.#level(alarm).sound !== "none").sort((a, b) => rank(a.severity) - rank(b.severity));
-    const sound = muted || quiet || !loud.length ? null : loud[0].severity;
-    const desktop = !quiet && causes.some((alarm) => this.#level(alarm).desktop);
+    const sound = isHeard(moment) && loud.length ? loud[0].severity : null;
+    const desktop = !moment.quiet && alarms.some((alarm) => this.#level(alarm).desktop);
     return sound || desktop ? { reason, sound, desktop, alarms } : null;
   }
 }

@@ -2,6 +2,7 @@
 
 import { html, nothing, render } from "lit/html.js";
 import { AlarmRules, COALESCE_MS, LEVELS, SOUNDS, alarming, isQuiet, settingsOf, told } from "./alarm-rules.js";
+import { happenedAt } from "./event-time.js";
 import { isUnacknowledged } from "./filter.js";
 import { Floods } from "./flood.js";
 import { floodSettings, groupOf, setFloods, standing } from "./floods.js";
@@ -152,13 +153,13 @@ export class Alarms {
   #sighted({ frame, live }) {
     const kind = frame.type === "finding_created" ? "finding" : frame.type === "anomaly_detected" ? "anomaly" : null;
     const { sightings } = this.#settings;
-    if (kind === null || !live || frame.replay_of !== undefined || !sightings || LEVELS.indexOf(frame.severity) > LEVELS.indexOf(sightings) || !LEVELS.includes(frame.severity)) return;
+    if (kind === null || frame.replay_of !== undefined || !sightings || LEVELS.indexOf(frame.severity) > LEVELS.indexOf(sightings) || !LEVELS.includes(frame.severity)) return;
     const now = Date.now();
-    this.#sightings.arrived(kind, now);
+    this.#sightings.arrived(kind, live ? now : Math.min(happenedAt(frame) ?? now, now));
     this.#flooded();
     const what = kind === "finding" ? `finding: ${frame.title}` : `anomaly of ${frame.metric}`;
-    this.#rules.rise({ key: `${kind}:${frame.finding_id ?? frame.anomaly_id}`, severity: frame.severity, text: `${levelWord(frame.severity)} ${what}${frame.site_name ? `, ${frame.site_name}` : ""}`, group: kind }, now, true);
-    this.#lookSoon();
+    this.#rules.rise({ key: `${kind}:${frame.finding_id ?? frame.anomaly_id}`, severity: frame.severity, text: `${levelWord(frame.severity)} ${what}${frame.site_name ? `, ${frame.site_name}` : ""}`, group: kind }, now, live);
+    if (live) this.#lookSoon();
   }
 
   #flooded() {
@@ -171,7 +172,8 @@ export class Alarms {
   #judgeState() {
     if (this.#page.feed.state === "live" && this.#page.store.loaded) {
       this.#caughtUp = true;
-      this.#ring(this.#rules.caughtUp(Date.now(), this.#moment()));
+      this.#rules.caughtUp(Date.now());
+      this.#lookSoon();
       this.#tidy();
     }
     this.#draw();
