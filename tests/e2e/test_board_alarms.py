@@ -282,6 +282,24 @@ class TestSound:
         expect(alarms(page)).to_have_attribute("data-rang", "2", timeout=LIVE_MS)
         expect(alarms(page)).to_have_attribute("data-rang-text", re.compile(shown["ticket_no"]))
 
+    def test_of_the_view_is_made_once_for_what_enters_it(self, desk: Desk, sign_in: Open) -> None:
+        word = new_word()
+        page = audible(live(sign_in(desk.user, path=f"/?q={word}")))
+        settings(page).locator("[name=view-only]").check()
+        before = page.title()
+        ticket, other = desk.open("HIGH"), desk.open()
+        expect(page).not_to_have_title(before, timeout=LIVE_MS)
+
+        desk.api.patch(f"tickets/{ticket['id']}/", {"description": word})
+
+        expect(alarms(page)).to_have_attribute("data-sounded-figure", "HIGH", timeout=LIVE_MS)
+        expect(alarms(page)).to_have_attribute("data-rang-text", re.compile(ticket["ticket_no"]))
+        expect(page.locator(f"[data-repeating='{other['id']}']")).to_have_count(0)
+        page.get_by_role("searchbox", name="Find tickets").fill("")
+        expect(alarms(page)).to_have_attribute("data-sounded-figure", "CRITICAL", timeout=LIVE_MS)
+        expect(page.locator(f"[data-repeating='{other['id']}']")).to_have_count(1)
+        assert rang(page) == 2
+
     def test_of_the_view_comes_from_each_tab_that_shows_it(
         self, desk: Desk, sign_in: Open, stack: Running
     ) -> None:

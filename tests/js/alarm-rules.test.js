@@ -25,7 +25,7 @@ class Desk {
 
   /** Take what a snapshot says. */
   find(...alarms) {
-    for (const each of alarms) this.rules.found(each, this.now);
+    for (const each of alarms) this.rules.found(each, this.now, this.moment);
     return this;
   }
 
@@ -165,7 +165,7 @@ describe("what repeats", () => {
     const levels = { HIGH: { sound: "repeat" } };
     const desk = new Desk({ settings: { levels } }).rise(alarm(1, "HIGH"), alarm(2), alarm(3, "LOW"), alarm(4));
     desk.rules.snooze("ticket:4", desk.now + MINUTE, desk.now);
-    assert.deepEqual(desk.rules.repeating(desk.now).map(({ ticket }) => ticket), [2, 1]);
+    assert.deepEqual(desk.rules.repeating(desk.now, desk.moment).map(({ ticket }) => ticket), [2, 1]);
   });
 });
 
@@ -350,9 +350,11 @@ describe("after an outage", () => {
 
   it("nothing rings for what the browser knew before the page was loaded; it repeats later", () => {
     const before = new Desk().rise(alarm(1), alarm(2, "HIGH"));
-    assert.deepEqual(before.rules.known, ["ticket:1"]);
+    assert.deepEqual(before.rules.known(), []);
+    before.pass(2000);
+    assert.deepEqual(before.rules.known(), ["ticket:1"]);
 
-    const desk = new Desk({ known: before.rules.known }).with({ live: false }).find(alarm(1), alarm(2, "HIGH"));
+    const desk = new Desk({ known: before.rules.known() }).with({ live: false }).find(alarm(1), alarm(2, "HIGH"));
 
     assert.deepEqual(desk.caughtUp(), []);
     assert.deepEqual(desk.sounds(3 * MINUTE), [["again", "CRITICAL"]]);
@@ -403,7 +405,7 @@ describe("findings and anomalies", () => {
   it("ring once and do not stand", () => {
     const desk = new Desk().rise(sighting(1, "CRITICAL"));
     assert.deepEqual(desk.sounds(60 * MINUTE), [["new", "CRITICAL"]]);
-    assert.deepEqual(desk.rules.known, []);
+    assert.deepEqual(desk.rules.known(), []);
   });
 
   it("are told apart from tickets", () => {
@@ -413,9 +415,73 @@ describe("findings and anomalies", () => {
 });
 
 describe("only what the view shows", () => {
+  const showing = (...tickets) => ({ concerns: ({ ticket }) => tickets.includes(ticket) });
+
   it("is judged when it would ring", () => {
-    const desk = new Desk().with({ concerns: ({ ticket }) => ticket === 2 }).rise(alarm(1), alarm(2));
+    const desk = new Desk().with(showing(2)).rise(alarm(1), alarm(2));
     assert.deepEqual(desk.pass(MINUTE).map(told), ["CRITICAL 2"]);
+  });
+
+  it("rings when it enters the view, and then as its severity says", () => {
+    for (const [severity, later] of [["CRITICAL", [["again", "CRITICAL"]]], ["HIGH", []], ["LOW", []]]) {
+      const desk = new Desk().with(showing()).rise(alarm(1, severity));
+      assert.deepEqual(desk.sounds(10 * MINUTE), []);
+
+      assert.deepEqual(desk.with(showing(1)).sounds(MINUTE), severity === "LOW" ? [] : [["new", severity]]);
+      assert.deepEqual(desk.sounds(2 * MINUTE), later);
+    }
+  });
+
+  it("rings but once for all that enter, by the worst, and not for what rang", () => {
+    const desk = new Desk().with(showing(0)).rise(alarm(0, "HIGH"));
+    for (let id = 1; id <= 300; id += 1) desk.rise(alarm(id, id % 100 ? "HIGH" : "CRITICAL"));
+    assert.deepEqual(desk.pass(MINUTE).map(told), ["HIGH 0"]);
+
+    const rings = desk.with({ concerns: () => true }).pass(MINUTE);
+    assert.deepEqual(rings.map(({ sound }) => sound), ["CRITICAL"]);
+    assert.equal(told(rings[0]), "300 new tickets, 3 critical");
+    assert.deepEqual(desk.with(showing()).pass(MINUTE), []);
+    assert.deepEqual(desk.with({ concerns: undefined }).sounds(MINUTE), [["again", "CRITICAL"]]);
+  });
+
+  it("leaves the repeats of what it does not show for when it does", () => {
+    const desk = new Desk().rise(alarm(1), alarm(2));
+    desk.pass(MINUTE);
+    assert.deepEqual(desk.with(showing(2)).pass(10 * MINUTE).map(told), Array(5).fill("Not acknowledged: CRITICAL 2"));
+
+    assert.deepEqual(desk.with(showing(1)).pass(1000).map(told), ["Not acknowledged: CRITICAL 1"]);
+  });
+
+  it("does not call what it hides repeating", () => {
+    const desk = new Desk().with(showing(2)).rise(alarm(1), alarm(2));
+    assert.deepEqual(desk.rules.repeating(desk.now, desk.moment).map(({ ticket }) => ticket), [2]);
+  });
+
+  it("rings for what stood before the page was opened, when it enters the view", () => {
+    const desk = new Desk({ known: ["ticket:4"] }).with({ live: false, ...showing(1) }).find(alarm(1, "HIGH"), alarm(2, "HIGH"), alarm(3), alarm(4));
+    assert.deepEqual(desk.caughtUp(), []);
+    assert.deepEqual(desk.rules.known(), ["ticket:4"]);
+    assert.deepEqual(desk.rules.known(["ticket:3", "ticket:5"]), ["ticket:3", "ticket:4"]);
+
+    assert.deepEqual(desk.with(showing(1, 2)).pass(MINUTE).map(told), ["HIGH 2"]);
+    assert.deepEqual(desk.with(showing(1, 2, 3)).pass(MINUTE).map(told), ["CRITICAL 3"]);
+    assert.deepEqual(desk.with(showing(4)).pass(MINUTE).map(told), ["Not acknowledged: CRITICAL 4"]);
+  });
+
+  it("rings for what enters while the page is not live when it is", () => {
+    const desk = new Desk().with(showing()).rise(alarm(1));
+    desk.pass(MINUTE);
+    assert.deepEqual(desk.with({ live: false, ...showing(1) }).pass(MINUTE), []);
+
+    assert.deepEqual(desk.caughtUp().concat(desk.pass(2000)).map(told), ["CRITICAL 1"]);
+  });
+
+  it("leaves a flood's ring to what it shows", () => {
+    const desk = new Desk().with(showing(2));
+    desk.rules.flooded(new Set(["berlin"]));
+    assert.deepEqual(desk.rise(alarm(1, "HIGH", { group: "berlin" })).pass(MINUTE), []);
+
+    assert.deepEqual(desk.rise(alarm(2, "HIGH", { group: "berlin" })).pass(MINUTE).map(told), ["HIGH 2"]);
   });
 });
 

@@ -28,7 +28,12 @@ import { LEVEL } from "./words.js";
  * @property {string} [group]  of tickets that may be in flood together
  * @property {number} [ticket]  its id: it stands until it is acknowledged. Other alarms ring once.
  */
-/** @typedef {{alarm: Alarm, dueAt: number}} Standing `dueAt`: when it rings again, ms since 1970 */
+/**
+ * @typedef {object} Standing
+ * @property {Alarm} alarm
+ * @property {boolean} told  it rang, or it need not: there is nothing new about it. Else it rings when it concerns somebody.
+ * @property {number} dueAt  when it rings again, ms since 1970
+ */
 /**
  * @typedef {object} Ring
  * @property {"new" | "again" | "away"} reason  `away`: it came while the page was not live
@@ -36,7 +41,7 @@ import { LEVEL } from "./words.js";
  * @property {boolean} desktop
  * @property {Alarm[]} alarms
  */
-/** @typedef {{live: boolean, muted: boolean, quiet: boolean, concerns?: (alarm: Alarm) => boolean}} Moment */
+/** @typedef {{live: boolean, muted: boolean, quiet: boolean, concerns?: (alarm: Alarm) => boolean}} Moment `concerns`: else all do */
 
 export const LEVELS = Object.keys(LEVEL);
 export const COALESCE_MS = 1_500; // what comes in this time rings together
@@ -141,9 +146,12 @@ export class AlarmRules {
     this.#snoozes = new Map(snoozes);
   }
 
-  /** The critical alarms that stand: what the next page of this browser need not ring for. */
-  get known() {
-    return [...this.#standing].flatMap(([key, { alarm }]) => (alarm.severity === CRITICAL ? [key] : []));
+  /**
+   * The critical alarms that stand and were told: what the next page of this browser need not ring for.
+   * @param {readonly string[]} [elsewhere]  what was told in other tabs, which may show other views
+   */
+  known(elsewhere = []) {
+    return [...this.#standing].flatMap(([key, { alarm, told }]) => (alarm.severity === CRITICAL && (told || elsewhere.includes(key)) ? [key] : []));
   }
 
   get snoozes() {
@@ -172,7 +180,7 @@ export class AlarmRules {
    * @param {boolean} live
    */
   rise(alarm, now, live) {
-    if (alarm.ticket !== undefined) this.#standing.set(alarm.key, { alarm, dueAt: Infinity });
+    if (alarm.ticket !== undefined) this.#standing.set(alarm.key, { alarm, told: false, dueAt: Infinity });
     this.#snoozes.delete(alarm.key); // it is another alarm than the one that was put off
     if (live) this.#join(alarm, now);
     else this.#missed.set(alarm.key, alarm);
@@ -183,13 +191,16 @@ export class AlarmRules {
    * stand: Note [No storm]. That what was put off does not stand only tells that the page was loaded again.
    * @param {Alarm} alarm
    * @param {number} now
+   * @param {Moment} moment
    */
-  found(alarm, now) {
+  found(alarm, now, { concerns = () => true }) {
     const stood = this.#standing.get(alarm.key)?.alarm;
     const until = this.snoozedUntil(alarm.key, now);
-    const unknown = this.#known === null || (alarm.severity === CRITICAL && !this.#known.has(alarm.key));
-    if (stood ? isWorse(alarm.severity, stood.severity) : until === null && unknown) return this.rise(alarm, now, false);
-    this.stand(alarm, now);
+    const known = this.#known?.has(alarm.key) ?? false;
+    const unheardOf = this.#known === null || (alarm.severity === CRITICAL && !known);
+    if (stood ? isWorse(alarm.severity, stood.severity) : until === null && unheardOf) return this.rise(alarm, now, false);
+    if (stood) this.stand(alarm, now);
+    else this.#put(alarm, known || concerns(alarm), now);
     if (until !== null) this.snooze(alarm.key, until, now);
   }
 
@@ -201,10 +212,7 @@ export class AlarmRules {
   stand(alarm, now) {
     const standing = this.#standing.get(alarm.key);
     if (standing?.alarm.severity === alarm.severity) standing.alarm = alarm;
-    else {
-      this.#standing.set(alarm.key, { alarm, dueAt: Infinity });
-      this.#again(alarm, now);
-    }
+    else this.#put(alarm, standing?.told ?? true, now);
   }
 
   /** It was taken notice of, or is gone. @param {string} key */
@@ -216,10 +224,14 @@ export class AlarmRules {
     this.#snoozes.delete(key);
   }
 
-  /** What repeats until it is acknowledged, the worst first. @param {number} now @returns {Alarm[]} */
-  repeating(now) {
+  /**
+   * What repeats until it is acknowledged, the worst first.
+   * @param {number} now
+   * @param {Moment} moment
+   */
+  repeating(now, moment) {
     const alarms = [...this.#standing.values()].map(({ alarm }) => alarm);
-    return alarms.filter((alarm) => this.#level(alarm).sound === "repeat" && this.snoozedUntil(alarm.key, now) === null).sort((a, b) => rank(a.severity) - rank(b.severity));
+    return alarms.filter((alarm) => this.#level(alarm).sound === "repeat" && this.#isAudible(alarm, now, moment)).sort((a, b) => rank(a.severity) - rank(b.severity));
   }
 
   /** How many stand. */
@@ -243,6 +255,7 @@ export class AlarmRules {
     if (until === null) this.#snoozes.delete(key);
     else this.#snoozes.set(key, until);
     if (!standing) return;
+    standing.told = true;
     standing.dueAt = until !== null && this.#level(standing.alarm).sound !== "none" ? until : Infinity;
     if (until === null) this.#again(standing.alarm, now);
   }
@@ -278,6 +291,7 @@ export class AlarmRules {
    * @returns {Ring | null}
    */
   ring(now, moment) {
+    if (moment.live) this.#enter(now, moment);
     if (this.#burst.size && now < this.#burstAt + COALESCE_MS) return null;
     const reason = this.#away ? "away" : "new";
     const news = this.#news(now, moment);
@@ -293,10 +307,14 @@ export class AlarmRules {
    * @param {Moment} moment
    */
   #news(now, moment) {
-    const alarms = this.#audible([...this.#burst.values()], now, moment);
+    const alarms = [...this.#burst.values()].filter((alarm) => this.#isAudible(alarm, now, moment));
     this.#burst.clear();
     this.#away = false;
-    for (const alarm of alarms) this.#again(alarm, isHeard(moment) ? now : -Infinity);
+    for (const alarm of alarms) {
+      const standing = this.#standing.get(alarm.key);
+      if (standing) standing.told = true;
+      this.#again(alarm, isHeard(moment) ? now : -Infinity);
+    }
     const news = alarms.filter(({ group = "", severity }) => {
       const rang = this.#flooded.has(group) ? this.#floodRang.get(group) : undefined;
       return rang === undefined || isWorse(severity, rang);
@@ -313,10 +331,30 @@ export class AlarmRules {
    * @param {Moment} moment
    */
   #due(now, moment) {
-    const standing = [...this.#standing.values()];
-    const severities = new Set(standing.flatMap(({ alarm, dueAt }) => (dueAt <= now ? [alarm.severity] : [])));
-    const alarms = standing.flatMap(({ alarm, dueAt }) => (dueAt < Infinity && severities.has(alarm.severity) ? [alarm] : []));
-    return this.#audible(alarms, now, moment);
+    const repeats = [...this.#standing.values()].filter(({ alarm, dueAt }) => dueAt < Infinity && this.#isAudible(alarm, now, moment));
+    const severities = new Set(repeats.flatMap(({ alarm, dueAt }) => (dueAt <= now ? [alarm.severity] : [])));
+    return repeats.flatMap(({ alarm }) => (severities.has(alarm.severity) ? [alarm] : []));
+  }
+
+  /**
+   * What was not told when it rose, as it concerned nobody, may do so now.
+   * @param {number} now
+   * @param {Moment} moment
+   */
+  #enter(now, moment) {
+    for (const { alarm, told } of this.#standing.values()) {
+      if (!told && !this.#burst.has(alarm.key) && this.#isAudible(alarm, now, moment)) this.#join(alarm, now);
+    }
+  }
+
+  /**
+   * @param {Alarm} alarm
+   * @param {boolean} told
+   * @param {number} now
+   */
+  #put(alarm, told, now) {
+    this.#standing.set(alarm.key, { alarm, told, dueAt: Infinity });
+    this.#again(alarm, now);
   }
 
   /**
@@ -350,16 +388,16 @@ export class AlarmRules {
   #again(alarm, now) {
     const standing = this.#standing.get(alarm.key);
     const { sound, minutes } = this.#level(alarm);
-    if (standing) standing.dueAt = sound === "repeat" ? now + minutes * MINUTE_MS : Infinity;
+    if (standing) standing.dueAt = standing.told && sound === "repeat" ? now + minutes * MINUTE_MS : Infinity;
   }
 
   /**
-   * @param {Alarm[]} alarms
+   * @param {Alarm} alarm
    * @param {number} now
    * @param {Moment} moment
    */
-  #audible(alarms, now, { concerns = () => true }) {
-    return alarms.filter((alarm) => this.snoozedUntil(alarm.key, now) === null && concerns(alarm));
+  #isAudible(alarm, now, { concerns = () => true }) {
+    return this.snoozedUntil(alarm.key, now) === null && concerns(alarm);
   }
 
   /**

@@ -62,6 +62,8 @@ export class Alarms {
   /** Findings and anomalies that ring have floods of their own, by kind. */
   #sightings = new Floods();
   #caughtUp = false; // what the rules hold is of a live page, or was
+  /** What was kept last of what this tab told. @type {string | null} */
+  #told = null;
   #opened = false;
   #rang = 0;
   #keepSoon = soon(() => this.#keep(), TICK_MS);
@@ -121,12 +123,13 @@ export class Alarms {
   /** Take what a snapshot says; it is judged when the page is live. */
   #compare() {
     const now = Date.now();
+    const moment = this.#moment();
     const standing = new Set();
     for (const item of this.#page.store.items.values()) {
       if (!isUnacknowledged(item.shown)) continue;
       const alarm = this.#alarm(item);
       standing.add(alarm.key);
-      this.#rules.found(alarm, now);
+      this.#rules.found(alarm, now, moment);
     }
     for (const key of this.#rules.keys) if (!standing.has(key)) this.#rules.fall(key);
     this.#tidy();
@@ -181,6 +184,7 @@ export class Alarms {
 
   #look() {
     this.#ring(this.#rules.ring(Date.now(), this.#moment()));
+    if (this.#caughtUp) this.#keepSoon();
     this.#draw();
   }
 
@@ -230,8 +234,11 @@ export class Alarms {
 
   #keep() {
     const { prefs } = this.#page;
-    const known = this.#rules.known;
-    if (JSON.stringify(known) !== JSON.stringify(prefs.get(KNOWN, []))) prefs.set(KNOWN, known);
+    const told = String(this.#rules.known());
+    if (told !== this.#told) {
+      this.#told = told;
+      prefs.set(KNOWN, this.#rules.known(prefs.get(KNOWN, /** @type {string[]} */ ([]))));
+    }
     // One that the rules ended, as it got worse or was acknowledged, is not to silence the next page.
     const snoozes = new Map(this.#rules.snoozes);
     const stored = Object.entries(this.#stored);
@@ -410,7 +417,7 @@ export class Alarms {
   }
 
   #repeating() {
-    const alarms = this.#rules.repeating(Date.now());
+    const alarms = this.#rules.repeating(Date.now(), this.#moment());
     if (!alarms.length) return nothing;
     return html`<h3>Rings until acknowledged</h3>
       <ul>${alarms.slice(0, NAMED).map(({ ticket = 0, text }) => html`<li data-repeating=${ticket}><span>${text}</span>
