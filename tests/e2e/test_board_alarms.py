@@ -162,6 +162,24 @@ class TestSound:
             expect(alarms(page)).to_have_attribute("data-sounded-figure", level)
         assert sounded(page) == 4
 
+    def test_that_waited_for_the_click_is_made_then(self, desk: Desk, sign_in: Open) -> None:
+        first = live(sign_in(desk.user))
+        settings(first).locator("[data-level=HIGH] input[type=checkbox]").check()
+        page = first.context.new_page()
+        first.close()
+        page.goto(first.url)
+        live(page)
+        expect(alarms(page)).to_have_attribute("data-state", "blocked")
+        desk.open("HIGH")
+        expect(alarms(page)).to_have_attribute("data-rang", "1", timeout=LIVE_MS)
+        expect(alarms(page)).to_have_attribute("data-rang-sound", "")
+
+        audible(page)
+
+        expect(alarms(page)).to_have_attribute("data-sounded", "1")
+        expect(alarms(page)).to_have_attribute("data-sounded-figure", "HIGH")
+        assert rang(page) == 2
+
     def test_is_made_once_for_a_burst_and_ends_with_the_acknowledgement(
         self, desk: Desk, sign_in: Open
     ) -> None:

@@ -187,6 +187,74 @@ describe("mute", () => {
   });
 });
 
+describe("sound that the browser holds back", () => {
+  it("is made up for by one ring, by the worst, when it may sound", () => {
+    const desk = new Desk().with({ blocked: true }).rise(alarm(1, "HIGH"), alarm(2, "LOW"), sighting(3, "HIGH"));
+    const [ring, ...more] = desk.pass(MINUTE);
+    assert.deepEqual([ring, more], [undefined, []]);
+
+    const rings = desk.with({ blocked: false }).pass(10 * MINUTE);
+    assert.deepEqual(rings.map(({ sound }) => sound), ["HIGH"]);
+    assert.equal(told(rings[0]), "1 unacknowledged ticket, 1 finding or anomaly");
+  });
+
+  it("is told of on the desktop, once", () => {
+    const levels = { HIGH: { sound: "once", desktop: true } };
+    const desk = new Desk({ settings: { levels } }).with({ blocked: true }).rise(alarm(1, "HIGH"));
+    assert.deepEqual(desk.pass(MINUTE).map(({ sound, desktop }) => [sound, desktop]), [[null, true]]);
+
+    assert.deepEqual(desk.with({ blocked: false }).pass(MINUTE).map(({ sound, desktop }) => [sound, desktop]), [["HIGH", false]]);
+  });
+
+  it("of a repeat does not wait for the next one", () => {
+    const desk = new Desk().rise(alarm(1));
+    desk.pass(MINUTE);
+    desk.with({ blocked: true }).pass(MINUTE + 10_000);
+
+    assert.deepEqual(desk.with({ blocked: false }).sounds(1000), [["again", "CRITICAL"]]);
+    assert.deepEqual(desk.sounds(2 * MINUTE), [["again", "CRITICAL"]]);
+  });
+
+  it("is in the ring of what comes next", () => {
+    const desk = new Desk().with({ blocked: true }).rise(alarm(1));
+    desk.pass(MINUTE);
+    desk.rise(alarm(2, "HIGH"));
+
+    assert.deepEqual(desk.with({ blocked: false }).sounds(MINUTE), [["new", "CRITICAL"]]);
+  });
+
+  it("is not made up for what is acknowledged, snoozed or out of the view by then", () => {
+    const desk = new Desk().with({ blocked: true }).rise(alarm(1), alarm(2, "HIGH"), alarm(3, "HIGH"));
+    desk.pass(MINUTE);
+    desk.rules.fall("ticket:1");
+    desk.rules.snooze("ticket:2", desk.now + 30 * MINUTE, desk.now);
+
+    assert.deepEqual(desk.with({ blocked: false, concerns: ({ ticket }) => ticket !== 3 }).pass(MINUTE), []);
+    assert.deepEqual(desk.with({ concerns: undefined }).pass(MINUTE).map(told), ["Not acknowledged: HIGH 3"]);
+  });
+
+  it("waits on for the end of mute and of quiet hours; what comes during them is theirs", () => {
+    for (const hush of ["muted", "quiet"]) {
+      const desk = new Desk().with({ blocked: true }).rise(alarm(1, "HIGH"));
+      desk.pass(MINUTE);
+      assert.deepEqual(desk.with({ blocked: false, [hush]: true }).pass(MINUTE), []);
+      assert.deepEqual(desk.with({ [hush]: false }).sounds(MINUTE), [["again", "HIGH"]]);
+
+      desk.with({ blocked: true, [hush]: true }).rise(alarm(2, "HIGH")).pass(MINUTE);
+      assert.deepEqual(desk.with({ blocked: false, [hush]: false }).pass(MINUTE), []);
+    }
+  });
+
+  it("is owed by the next page of this browser too", () => {
+    const desk = new Desk().with({ blocked: true }).rise(alarm(1));
+    desk.pass(MINUTE);
+    assert.deepEqual(desk.rules.known(), []);
+
+    desk.with({ blocked: false }).pass(1000);
+    assert.deepEqual(desk.rules.known(), ["ticket:1"]);
+  });
+});
+
 describe("quiet hours", () => {
   it("go over midnight", () => {
     const night = { on: true, from: "22:00", to: "06:00" };

@@ -41,7 +41,14 @@ import { LEVEL } from "./words.js";
  * @property {boolean} desktop
  * @property {Alarm[]} alarms
  */
-/** @typedef {{live: boolean, muted: boolean, quiet: boolean, concerns?: (alarm: Alarm) => boolean}} Moment `concerns`: else all do */
+/**
+ * @typedef {object} Moment
+ * @property {boolean} live
+ * @property {boolean} muted
+ * @property {boolean} quiet
+ * @property {boolean} [blocked]  the browser holds sound back, which nobody asked for: it is made up for
+ * @property {(alarm: Alarm) => boolean} [concerns]  else all do
+ */
 
 export const LEVELS = Object.keys(LEVEL);
 export const COALESCE_MS = 1_500; // what comes in this time rings together
@@ -132,6 +139,8 @@ export class AlarmRules {
   #burst = new Map();
   #burstAt = 0;
   #away = false; // something of the burst came while the page was not live
+  /** @type {Map<string, Alarm>} what was to sound while the browser held sound back */
+  #unheard = new Map();
   /** @type {Map<string, Alarm>} what came while the page was not live, until it is */
   #missed = new Map();
   /** @type {Set<string> | null} critical alarms that this browser knew when the page was opened; null: it has been live */
@@ -147,11 +156,11 @@ export class AlarmRules {
   }
 
   /**
-   * The critical alarms that stand and were told: what the next page of this browser need not ring for.
+   * The critical alarms that stand and were told, aloud if they could be: what the next page of this browser need not ring for.
    * @param {readonly string[]} [elsewhere]  what was told in other tabs, which may show other views
    */
   known(elsewhere = []) {
-    return [...this.#standing].flatMap(([key, { alarm, told }]) => (alarm.severity === CRITICAL && (told || elsewhere.includes(key)) ? [key] : []));
+    return [...this.#standing].flatMap(([key, { alarm, told }]) => (alarm.severity === CRITICAL && ((told && !this.#unheard.has(key)) || elsewhere.includes(key)) ? [key] : []));
   }
 
   get snoozes() {
@@ -219,6 +228,7 @@ export class AlarmRules {
   fall(key) {
     this.#standing.delete(key);
     this.#burst.delete(key);
+    this.#unheard.delete(key);
     this.#missed.delete(key);
     this.#known?.delete(key);
     this.#snoozes.delete(key);
@@ -254,6 +264,7 @@ export class AlarmRules {
     const standing = this.#standing.get(key);
     if (until === null) this.#snoozes.delete(key);
     else this.#snoozes.set(key, until);
+    this.#unheard.delete(key);
     if (!standing) return;
     standing.told = true;
     standing.dueAt = until !== null && this.#level(standing.alarm).sound !== "none" ? until : Infinity;
@@ -293,12 +304,16 @@ export class AlarmRules {
   ring(now, moment) {
     if (moment.live) this.#enter(now, moment);
     if (this.#burst.size && now < this.#burstAt + COALESCE_MS) return null;
-    const reason = this.#away ? "away" : "new";
+    const newly = this.#away ? "away" : "new";
     const news = this.#news(now, moment);
     const due = moment.live && isHeard(moment) ? this.#due(now, moment) : []; // a repeat waits until it is heard
-    for (const alarm of due) this.#again(alarm, now);
-    if (news.some((alarm) => this.#rings(alarm))) return this.#ringing(reason, news, [...news, ...due], moment);
-    return due.length ? this.#ringing("again", due, due, moment) : null;
+    const owed = moment.live && isHeard(moment) && !moment.blocked ? this.#owed(now, moment) : [];
+    for (const alarm of [...due, ...owed]) this.#again(alarm, now);
+    const sound = this.#sound([...news, ...due, ...owed], moment);
+    const isNew = news.some((alarm) => this.#rings(alarm));
+    const desktop = !moment.quiet && (isNew ? news : due).some((alarm) => this.#level(alarm).desktop);
+    if (!sound && !desktop) return null;
+    return isNew ? { reason: newly, sound, desktop, alarms: news } : { reason: "again", sound, desktop, alarms: [...new Set([...due, ...owed])] };
   }
 
   /**
@@ -334,6 +349,18 @@ export class AlarmRules {
     const repeats = [...this.#standing.values()].filter(({ alarm, dueAt }) => dueAt < Infinity && this.#isAudible(alarm, now, moment));
     const severities = new Set(repeats.flatMap(({ alarm, dueAt }) => (dueAt <= now ? [alarm.severity] : [])));
     return repeats.flatMap(({ alarm }) => (severities.has(alarm.severity) ? [alarm] : []));
+  }
+
+  /**
+   * Take what was not heard, and is still to be.
+   * @param {number} now
+   * @param {Moment} moment
+   */
+  #owed(now, moment) {
+    const unheard = [...this.#unheard].map(([key, alarm]) => this.#standing.get(key)?.alarm ?? alarm);
+    const alarms = unheard.filter((alarm) => this.#isAudible(alarm, now, moment));
+    for (const { key } of alarms) this.#unheard.delete(key);
+    return alarms;
   }
 
   /**
@@ -401,17 +428,16 @@ export class AlarmRules {
   }
 
   /**
-   * @param {Ring["reason"]} reason
-   * @param {Alarm[]} alarms  what it tells of
-   * @param {Alarm[]} causes  what it sounds for: the worst
+   * The worst of what sounds, if it can be heard now.
+   * @param {Alarm[]} alarms
    * @param {Moment} moment
-   * @returns {Ring | null}
    */
-  #ringing(reason, alarms, causes, moment) {
-    const loud = causes.filter((alarm) => this.#level(alarm).sound !== "none").sort((a, b) => rank(a.severity) - rank(b.severity));
-    const sound = isHeard(moment) && loud.length ? loud[0].severity : null;
-    const desktop = !moment.quiet && alarms.some((alarm) => this.#level(alarm).desktop);
-    return sound || desktop ? { reason, sound, desktop, alarms } : null;
+  #sound(alarms, moment) {
+    const loud = alarms.filter((alarm) => this.#level(alarm).sound !== "none").sort((a, b) => rank(a.severity) - rank(b.severity));
+    if (!isHeard(moment) || !loud.length) return null;
+    if (!moment.blocked) return loud[0].severity;
+    for (const alarm of loud) this.#unheard.set(alarm.key, alarm);
+    return null;
   }
 }
 

@@ -57,7 +57,7 @@ export class Alarms {
   #rules;
   #sounds = new Sounds();
   #desktop = new Desktop();
-  #soundTab = new OneTab("noc.alarms.sound", () => this.#draw());
+  #soundTab = new OneTab("noc.alarms.sound", () => this.#look());
   #desktopTab = new OneTab("noc.alarms.desktop", () => this.#draw());
   /** Findings and anomalies that ring have floods of their own, by kind. */
   #sightings = new Floods();
@@ -66,7 +66,6 @@ export class Alarms {
   #told = null;
   #opened = false;
   #rang = 0;
-  #keepSoon = soon(() => this.#keep(), TICK_MS);
   /** A burst is rung as one, when its first alarm has waited long enough. */
   #lookSoon = soon(() => this.#look(), COALESCE_MS);
 
@@ -85,7 +84,7 @@ export class Alarms {
     feed.addEventListener("state", () => this.#judgeState());
     page.addEventListener("flood", () => this.#flooded());
     prefs.addEventListener("change", (event) => this.#preferred(/** @type {CustomEvent<string>} */ (event).detail));
-    this.#sounds.addEventListener("change", () => this.#draw());
+    this.#sounds.addEventListener("change", () => this.#look());
     this.#desktop.addEventListener("change", () => this.#draw());
     setInterval(() => this.#look(), TICK_MS);
     this.#draw();
@@ -177,14 +176,13 @@ export class Alarms {
       this.#caughtUp = true;
       this.#rules.caughtUp(Date.now());
       this.#lookSoon();
-      this.#tidy();
     }
     this.#draw();
   }
 
   #look() {
     this.#ring(this.#rules.ring(Date.now(), this.#moment()));
-    if (this.#caughtUp) this.#keepSoon();
+    if (this.#caughtUp) this.#keep();
     this.#draw();
   }
 
@@ -195,7 +193,7 @@ export class Alarms {
       const item = ticket === undefined ? undefined : store.items.get(ticket);
       return item !== undefined && filter.matches(item.shown);
     };
-    return { live: feed.state === "live", muted: this.#mutedUntil !== 0, quiet: this.#quiet, ...(this.#settings.viewOnly && { concerns: shown }) };
+    return { live: feed.state === "live", muted: this.#mutedUntil !== 0, quiet: this.#quiet, blocked: this.#blocked, ...(this.#settings.viewOnly && { concerns: shown }) };
   }
 
   /** @param {Ring | null} ring */
@@ -226,12 +224,12 @@ export class Alarms {
     dataset.soundedFigure = severity;
   }
 
-  /** Close what is over, and keep what is known for the next page of this browser. */
+  /** Close what is over. */
   #tidy() {
     if (this.#rules.size === 0) this.#desktop.close();
-    if (this.#caughtUp) this.#keepSoon();
   }
 
+  /** For the next page of this browser. */
   #keep() {
     const { prefs } = this.#page;
     const told = String(this.#rules.known());
@@ -273,6 +271,13 @@ export class Alarms {
     const now = new Date();
     const [hours, minutes] = this.#page.times.zone === "utc" ? [now.getUTCHours(), now.getUTCMinutes()] : [now.getHours(), now.getMinutes()];
     return isQuiet(this.#settings.quiet, `${String(hours).padStart(2, "0")}:${String(minutes).padStart(2, "0")}`);
+  }
+
+  /** The browser holds sound back, or has not said yet which of its tabs makes it. */
+  get #blocked() {
+    const { state } = this.#sounds;
+    const settled = this.#settings.viewOnly || this.#soundTab.held || this.#soundTab.elsewhere;
+    return state === "blocked" || (state === "on" && !settled);
   }
 
   /** @returns {Record<string, number>} */

@@ -3,6 +3,8 @@
 export class OneTab {
   /** Where the browser has no locks (a page without TLS), each tab does it. */
   held = typeof navigator.locks === "undefined";
+  /** Another tab does it, and this one waits for it. */
+  elsewhere = false;
   #name;
   #changed;
   /** @type {(() => void) | null} */
@@ -28,22 +30,38 @@ export class OneTab {
       this.#release?.();
       return;
     }
-    const asking = new AbortController();
-    this.#asking = asking;
-    navigator.locks
-      .request(this.#name, { signal: asking.signal }, () => {
-        this.#set(true);
-        return new Promise((/** @type {(value?: unknown) => void} */ resolve) => (this.#release = () => resolve()));
-      })
-      .catch(() => {}) // not asked for any more
-      .finally(() => this.#set(false));
+    this.#asking = new AbortController();
+    void this.#ask(this.#asking.signal);
   }
 
-  /** @param {boolean} held */
-  #set(held) {
+  /** @param {AbortSignal} signal */
+  async #ask(signal) {
+    /** @param {Lock | null} lock */
+    const hold = (lock) => {
+      if (lock === null || signal.aborted) return undefined;
+      this.#set(true, false);
+      return new Promise((/** @type {(value?: unknown) => void} */ resolve) => (this.#release = () => resolve()));
+    };
+    try {
+      await navigator.locks.request(this.#name, { ifAvailable: true }, hold);
+      signal.throwIfAborted();
+      this.#set(false, true);
+      await navigator.locks.request(this.#name, { signal }, hold);
+    } catch {
+      // not asked for any more
+    }
+    this.#set(false, false);
+  }
+
+  /**
+   * @param {boolean} held
+   * @param {boolean} elsewhere
+   */
+  #set(held, elsewhere) {
     if (!held) this.#release = null;
-    if (this.held === held) return;
+    if (this.held === held && this.elsewhere === elsewhere) return;
     this.held = held;
+    this.elsewhere = elsewhere;
     this.#changed();
   }
 }
