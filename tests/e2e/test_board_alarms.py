@@ -4,7 +4,8 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -407,16 +408,30 @@ class TestMute:
 
         expect(alarms(page)).to_have_attribute("data-state", "on")
 
-    def test_comes_with_quiet_hours(self, desk: Desk, sign_in: Open) -> None:
-        page = audible(live(sign_in(desk.user, timezone_id="UTC")))
-        now = datetime.now(UTC)
+    def test_comes_with_quiet_hours_of_the_zone_that_they_were_set_in(
+        self, desk: Desk, sign_in: Open
+    ) -> None:
+        page = audible(live(sign_in(desk.user, timezone_id="Asia/Tokyo")))
+        now = datetime.now(ZoneInfo("Asia/Tokyo"))
         popover = settings(page)
         popover.locator("[name=quiet-from]").fill(f"{now - timedelta(hours=1):%H:%M}")
         popover.locator("[name=quiet-to]").fill(f"{now + timedelta(hours=1):%H:%M}")
 
         popover.locator("[name=quiet]").check()
 
-        expect(page.locator(".alarm-state")).to_contain_text("Quiet until")
+        until = f"Quiet until {now + timedelta(hours=1):%H:%M} Asia/Tokyo"
+        expect(page.locator(".alarm-state")).to_have_text(until)
+        page.locator("#zone").click()
+        expect(page.locator("#zone")).to_have_attribute("aria-pressed", "true")
+        ticket = desk.open()
+        known = "JSON.parse(localStorage.getItem('noc.prefs'))['alarms.known'] ?? []"
+        eventually(lambda: page.evaluate(known) == [f"ticket:{ticket['id']}"], seconds=20)
+        expect(page.locator(".alarm-state")).to_have_text(until)
+        assert (rang(page), sounded(page)) == (0, 0)
+        settings(page).locator("[name=quiet]").uncheck()
+        expect(alarms(page)).to_have_attribute("data-sounded", "1", timeout=LIVE_MS)
+        expect(alarms(page)).to_have_attribute("data-rang-reason", "again")
+        assert rang(page) == 1
 
 
 class TestSnooze:

@@ -256,16 +256,35 @@ describe("sound that the browser holds back", () => {
 });
 
 describe("quiet hours", () => {
-  it("go over midnight", () => {
-    const night = { on: true, from: "22:00", to: "06:00" };
-    const quiet = ["21:59", "22:00", "23:59", "00:00", "05:59", "06:00", "12:00"].map((time) => isQuiet(night, time));
-    assert.deepEqual(quiet, [false, true, true, true, true, false, false]);
+  const night = { on: true, from: "22:00", to: "06:00", zone: "Europe/Berlin" };
+  const quietAt = (quiet, ...times) => times.map((time) => isQuiet(quiet, Date.parse(time)));
+
+  it("go over midnight, in their zone", () => {
+    const times = ["20:59", "21:00", "22:59", "23:00", "04:59", "05:00", "11:00"].map((time) => `2026-01-15T${time}Z`);
+    assert.deepEqual(quietAt(night, ...times), [false, true, true, true, true, false, false]);
+  });
+
+  it("are those of the clock on the wall when that is put forward or back", () => {
+    const springs = ["2026-03-28T20:59Z", "2026-03-28T21:00Z", "2026-03-29T03:59Z", "2026-03-29T04:00Z", "2026-03-29T19:59Z", "2026-03-29T20:00Z"];
+    assert.deepEqual(quietAt(night, ...springs), [false, true, true, false, false, true]);
+    const falls = ["2026-10-24T19:59Z", "2026-10-24T20:00Z", "2026-10-25T04:59Z", "2026-10-25T05:00Z", "2026-10-25T20:59Z", "2026-10-25T21:00Z"];
+    assert.deepEqual(quietAt(night, ...falls), [false, true, true, false, false, true]);
+    const skipped = { ...night, from: "02:30", to: "03:30" };
+    assert.deepEqual(quietAt(skipped, "2026-03-29T00:59Z", "2026-03-29T01:00Z", "2026-03-29T01:30Z"), [false, true, false]);
   });
 
   it("lie within a day, or are off", () => {
-    assert.deepEqual(["11:59", "12:00", "13:00"].map((time) => isQuiet({ on: true, from: "12:00", to: "13:00" }, time)), [false, true, false]);
-    assert.equal(isQuiet({ on: false, from: "00:00", to: "23:59" }, "12:00"), false);
-    assert.equal(isQuiet({ on: true, from: "12:00", to: "12:00" }, "12:00"), false);
+    const noon = { on: true, from: "12:00", to: "13:00", zone: "UTC" };
+    assert.deepEqual(quietAt(noon, "2026-01-15T11:59Z", "2026-01-15T12:00Z", "2026-01-15T13:00Z"), [false, true, false]);
+    assert.deepEqual(quietAt({ ...noon, on: false }, "2026-01-15T12:00Z"), [false]);
+    assert.deepEqual(quietAt({ ...noon, to: "12:00" }, "2026-01-15T12:00Z"), [false]);
+  });
+
+  it("without a zone are the browser's own", () => {
+    const hour = new Date(START).getHours();
+    const now = { on: true, from: `${String(hour).padStart(2, "0")}:00`, to: `${String((hour + 1) % 24).padStart(2, "0")}:00`, zone: "" };
+    assert.deepEqual([isQuiet(now, START), isQuiet(now, START + 60 * MINUTE)], [true, false]);
+    assert.deepEqual(settingsOf({ quiet: { on: true } }).quiet, { on: true, from: "22:00", to: "06:00", zone: "" });
   });
 
   it("hold back notifications too, and what stands rings when they end", () => {
@@ -558,14 +577,14 @@ describe("settings", () => {
     const defaults = settingsOf(undefined);
     assert.deepEqual(defaults.levels.CRITICAL, { sound: "repeat", minutes: 2, desktop: true });
     assert.deepEqual(defaults.levels.LOW, { sound: "none", minutes: 5, desktop: false });
-    for (const odd of [null, 7, "x", [], { levels: 1, quiet: "x", volume: 9 }, { levels: { CRITICAL: { sound: "loud", minutes: 0, desktop: 1 } }, quiet: { from: "25:00" }, sightings: "ALL" }]) {
+    for (const odd of [null, 7, "x", [], { levels: 1, quiet: "x", volume: 9 }, { levels: { CRITICAL: { sound: "loud", minutes: 0, desktop: 1 } }, quiet: { from: "25:00", zone: "Nowhere/Else" }, sightings: "ALL" }]) {
       assert.deepEqual(settingsOf(odd), defaults);
     }
   });
 
   it("are what was stored", () => {
-    const stored = settingsOf({ sound: false, levels: { LOW: { sound: "once" } }, sightings: "HIGH", quiet: { on: true, from: "20:00" } });
-    assert.deepEqual([stored.sound, stored.levels.LOW.sound, stored.sightings, stored.quiet], [false, "once", "HIGH", { on: true, from: "20:00", to: "06:00" }]);
+    const stored = settingsOf({ sound: false, levels: { LOW: { sound: "once" } }, sightings: "HIGH", quiet: { on: true, from: "20:00", zone: "Asia/Tokyo" } });
+    assert.deepEqual([stored.sound, stored.levels.LOW.sound, stored.sightings, stored.quiet], [false, "once", "HIGH", { on: true, from: "20:00", to: "06:00", zone: "Asia/Tokyo" }]);
     assert.deepEqual(settingsOf(JSON.parse(JSON.stringify(stored))), stored);
   });
 });

@@ -6,11 +6,19 @@
 // stand; to one that was just opened, what came after its snapshot, and of that itself what is critical and this
 // browser did not know.
 
+import { localZone } from "./times.js";
 import { LEVEL } from "./words.js";
 
 /** @typedef {"none" | "once" | "repeat"} Sound */
 /** @typedef {{sound: Sound, minutes: number, desktop: boolean}} Level `minutes`: between repeats */
-/** @typedef {{on: boolean, from: string, to: string}} Quiet  as "22:00"; `from` after `to` goes over midnight */
+/**
+ * Hours of the clock on the wall: how times are shown is another choice, which does not move them.
+ * @typedef {object} Quiet
+ * @property {boolean} on
+ * @property {string} from  "22:00"; after `to` it goes over midnight
+ * @property {string} to
+ * @property {string} zone  IANA name; "" the browser's own
+ */
 /**
  * @typedef {object} Settings
  * @property {boolean} sound  whether this browser makes any
@@ -64,6 +72,9 @@ const DEFAULTS = {
 /** @type {Level} */
 const SILENT = { sound: "none", minutes: 5, desktop: false };
 
+/** Of a zone: making one takes long, and the time is asked for every second. @type {Map<string, Intl.DateTimeFormat>} */
+const CLOCKS = new Map();
+
 /** 0 is the worst. @param {string} severity */
 const rank = (severity) => (LEVELS.includes(severity) ? LEVELS.indexOf(severity) : LEVELS.length);
 /** @type {(a: string, b: string) => boolean} */
@@ -82,7 +93,7 @@ export function settingsOf(stored) {
     levels: Object.fromEntries(LEVELS.map((level) => [level, levelOf(levels?.[level], DEFAULTS[level] ?? SILENT)])),
     sightings: LEVELS.includes(sightings) ? sightings : "",
     viewOnly: viewOnly === true,
-    quiet: { on: quiet?.on === true, from: timeOf(quiet?.from, "22:00"), to: timeOf(quiet?.to, "06:00") },
+    quiet: { on: quiet?.on === true, from: timeOf(quiet?.from, "22:00"), to: timeOf(quiet?.to, "06:00"), zone: zoneOf(quiet?.zone) },
   };
 }
 
@@ -106,13 +117,32 @@ function levelOf(stored, otherwise) {
  */
 const timeOf = (stored, otherwise) => (typeof stored === "string" && /^([01]\d|2[0-3]):[0-5]\d$/.test(stored) ? stored : otherwise);
 
+/** @param {any} stored */
+function zoneOf(stored) {
+  if (typeof stored !== "string" || !stored) return "";
+  try {
+    clockOf(stored);
+    return stored;
+  } catch {
+    return ""; // this browser does not know it
+  }
+}
+
+/** @param {string} zone */
+function clockOf(zone) {
+  const clock = CLOCKS.get(zone) ?? new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: zone });
+  CLOCKS.set(zone, clock);
+  return clock;
+}
+
 /**
  * Whether the hours are quiet.
  * @param {Quiet} quiet
- * @param {string} time  "23:30", in the zone of the hours
+ * @param {number} now  ms since 1970
  */
-export function isQuiet({ on, from, to }, time) {
+export function isQuiet({ on, from, to, zone }, now) {
   if (!on || from === to) return false;
+  const time = clockOf(zone || localZone()).format(now);
   return from < to ? from <= time && time < to : from <= time || time < to;
 }
 

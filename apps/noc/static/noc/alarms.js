@@ -12,6 +12,7 @@ import { OneTab } from "./one-tab.js";
 import { part } from "./page.js";
 import { soon } from "./soon.js";
 import { Sounds } from "./sounds.js";
+import { localZone } from "./times.js";
 import { levelWord } from "./words.js";
 
 /** @typedef {import("./page.js").PageState} PageState */
@@ -261,6 +262,11 @@ export class Alarms {
     this.#set({ levels: { ...levels, [level]: { ...levels[level], ...changes } } });
   }
 
+  /** @param {Partial<import("./alarm-rules.js").Quiet>} changes */
+  #setQuiet(changes) {
+    this.#set({ quiet: { ...this.#settings.quiet, ...changes, zone: localZone() } });
+  }
+
   /** 0: not muted. */
   get #mutedUntil() {
     const until = this.#page.prefs.get(MUTED, /** @type {number} */ (0));
@@ -268,9 +274,7 @@ export class Alarms {
   }
 
   get #quiet() {
-    const now = new Date();
-    const [hours, minutes] = this.#page.times.zone === "utc" ? [now.getUTCHours(), now.getUTCMinutes()] : [now.getHours(), now.getMinutes()];
-    return isQuiet(this.#settings.quiet, `${String(hours).padStart(2, "0")}:${String(minutes).padStart(2, "0")}`);
+    return isQuiet(this.#settings.quiet, Date.now());
   }
 
   /** The browser holds sound back, or has not said yet which of its tabs makes it. */
@@ -318,7 +322,7 @@ export class Alarms {
     const ended = ENDED[this.#page.feed.state];
     if (ended) return ["ended", ended];
     if (until) return ["muted", until === UNTIL_TURNED_ON ? "Muted" : `Muted until ${this.#page.times.clockWithZone(until)}`];
-    if (this.#quiet) return ["quiet", `Quiet until ${quiet.to}`];
+    if (this.#quiet) return ["quiet", `Quiet until ${quiet.to} ${quiet.zone || localZone()}`];
     if (this.#sounds.state === "blocked") return ["blocked", "Sound needs a click"];
     return viewOnly || this.#soundTab.held ? ["on", "Sound on"] : ["elsewhere", "Sound in another tab"];
   }
@@ -379,10 +383,10 @@ export class Alarms {
         </select> <span class="muted">ring once, as tickets of their severity</span>
       </label>
       <div class="line">
-        <label class="check"><input type="checkbox" name="quiet" .checked=${settings.quiet.on} @change=${(/** @type {Event} */ event) => this.#set({ quiet: { ...settings.quiet, on: checked(event) } })} /> Quiet hours</label>
-        <input type="time" name="quiet-from" aria-label="Quiet from" .value=${settings.quiet.from} @change=${(/** @type {Event} */ event) => this.#set({ quiet: { ...settings.quiet, from: value(event) } })} /> to
-        <input type="time" name="quiet-to" aria-label="Quiet to" .value=${settings.quiet.to} @change=${(/** @type {Event} */ event) => this.#set({ quiet: { ...settings.quiet, to: value(event) } })} />
-        <span class="muted">${times.abbreviation(Date.now())}, no sound and no notification</span>
+        <label class="check"><input type="checkbox" name="quiet" .checked=${settings.quiet.on} @change=${(/** @type {Event} */ event) => this.#setQuiet({ on: checked(event) })} /> Quiet hours</label>
+        <input type="time" name="quiet-from" aria-label="Quiet from" .value=${settings.quiet.from} @change=${(/** @type {Event} */ event) => this.#setQuiet({ from: value(event) })} /> to
+        <input type="time" name="quiet-to" aria-label="Quiet to" .value=${settings.quiet.to} @change=${(/** @type {Event} */ event) => this.#setQuiet({ to: value(event) })} />
+        <span class="muted">${settings.quiet.zone || localZone()}, no sound and no notification</span>
       </div>
       <label class="check"><input type="checkbox" name="view-only" .checked=${settings.viewOnly} @change=${(/** @type {Event} */ event) => this.#set({ viewOnly: checked(event) })} />
         Only what this view shows <span class="muted">else all tickets that you may see, whatever the filter</span></label>

@@ -3,6 +3,8 @@
 /** @typedef {import("./prefs.js").Prefs} Prefs */
 
 const PREF = "zone";
+/** The IANA name of the browser's own zone. */
+export const localZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 export class Times {
   #prefs;
@@ -30,7 +32,7 @@ export class Times {
 
   /** The IANA name that is shown in: "UTC", "Europe/Berlin" */
   get zoneName() {
-    return this.zone === "utc" ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone;
+    return this.zone === "utc" ? "UTC" : localZone();
   }
 
   /** 09:41:07 @param {number} ms since 1970 */
