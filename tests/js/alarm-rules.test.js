@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { AlarmRules, COALESCE_MS, alarming, isQuiet, settingsOf, told } from "../../apps/noc/static/noc/alarm-rules.js";
+import { AlarmRules, COALESCE_MS, alarming, told } from "../../apps/noc/static/noc/alarm-rules.js";
+import { isQuiet, settingsOf } from "../../apps/noc/static/noc/alarm-settings.js";
 
 const START = Date.parse("2026-01-01T10:00:00Z");
 const MINUTE = 60_000;

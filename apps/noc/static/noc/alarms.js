@@ -1,7 +1,8 @@
 // Alarms: sound, notification, mute and snooze by the rules of alarm-rules.js, and their controls in the bar.
 
 import { html, nothing, render } from "lit/html.js";
-import { AlarmRules, COALESCE_MS, LEVELS, SOUNDS, alarming, isQuiet, settingsOf, told } from "./alarm-rules.js";
+import { AlarmRules, COALESCE_MS, alarming, told } from "./alarm-rules.js";
+import { LEVELS, SOUNDS, isQuiet, settingsOf } from "./alarm-settings.js";
 import { happenedAt } from "./event-time.js";
 import { isUnacknowledged } from "./filter.js";
 import { Floods } from "./flood.js";
@@ -18,8 +19,8 @@ import { levelWord } from "./words.js";
 /** @typedef {import("./page.js").PageState} PageState */
 /** @typedef {import("./store.js").Item} Item */
 /** @typedef {import("./store.js").Change} Change */
-/** @typedef {import("./alarm-rules.js").Settings} Settings */
-/** @typedef {import("./alarm-rules.js").Level} Level */
+/** @typedef {import("./alarm-settings.js").Settings} Settings */
+/** @typedef {import("./alarm-settings.js").Level} Level */
 /** @typedef {import("./alarm-rules.js").Ring} Ring */
 /** @typedef {import("./alarm-rules.js").Alarm} Alarm */
 
@@ -262,7 +263,7 @@ export class Alarms {
     this.#set({ levels: { ...levels, [level]: { ...levels[level], ...changes } } });
   }
 
-  /** @param {Partial<import("./alarm-rules.js").Quiet>} changes */
+  /** @param {Partial<import("./alarm-settings.js").Quiet>} changes */
   #setQuiet(changes) {
     this.#set({ quiet: { ...this.#settings.quiet, ...changes, zone: localZone() } });
   }
