@@ -135,6 +135,7 @@ class TestOneTicket:
         page.keyboard.press("Enter")
         done(page, f"Nothing to do: {ticket['ticket_no']} is acknowledged by")
 
+        row(page, ticket).locator("[data-pick]").check()
         menu_of(page, ticket).locator("[data-choice=IN_PROGRESS]").focus()
         api.move_on(ticket, "IN_PROGRESS")
         expect(menu.locator("[data-choice=IN_PROGRESS]")).to_have_count(0, timeout=LIVE_MS)
@@ -142,6 +143,7 @@ class TestOneTicket:
         page.evaluate("document.activeElement.blur()")
         page.keyboard.press("Escape")
         expect(menu).to_be_hidden()
+        expect(page.locator("#bulk")).to_contain_text("1 marked")  # it did one thing
 
     def test_keeps_its_open_menu_and_what_is_typed_through_a_hundred_changes(
         self, acme: Seed, api: Api, sign_in: Open, operator: Seed, word: str, stack: Running

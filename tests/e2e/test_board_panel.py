@@ -293,8 +293,9 @@ class TestPanel:
         assert [write for write in writes if '"tickets"' in write] == []
         expect(panel.locator(".facts")).to_contain_text("Acknowledged")
         shoot(page, "panel-acknowledged")
-        panel.get_by_role("button", name="Take back").click()
+        panel.get_by_role("button", name="Take back").press("Enter")
         expect(here).to_be_enabled()
+        expect(panel.locator("h2")).to_be_focused()
         assert len([write for write in writes if '"unacknowledge"' in write]) == 1
 
     def test_covers_a_phone_and_lets_it_go_back(self, acme: Seed, api: Api, sign_in: Open) -> None:

@@ -96,6 +96,14 @@ describe("what was seen while the page was not current", () => {
     assert.equal(summary(absent), "2 findings");
   });
 
+  it("is not told again when the page is away once more", () => {
+    const absence = new Absence(1_000); // nobody has dismissed it since
+
+    absence.found("finding", { results: [finding(5), finding(4), finding(2)], next: "?cursor=2" }, 5_000);
+
+    assert.equal(summary(absence.end(9_000)), "1 finding");
+  });
+
   it("may be more than the server told", () => {
     const absence = new Absence(0);
 

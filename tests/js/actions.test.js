@@ -80,6 +80,9 @@ describe("an action", () => {
 
     assert.deepEqual(asked.map(({ body }) => [body.action, ...body.tickets.map(({ id }) => id)]), [["acknowledge", 1, 2], ["unacknowledge", 1]]);
     assert.equal(toasts[1].text, "A#2 left as acknowledged by others.");
+    await new Promise(setImmediate);
+    toasts[0].burst.undo([1]); // somebody has taken it back
+    assert.equal(toasts.at(-1).text, "Nothing to undo: A#1 is not acknowledged any more.");
   });
 
   it("that somebody else has done says who", async () => {
@@ -335,6 +338,16 @@ describe("a refused action", () => {
     assert.equal(toasts.length, 1);
     assert.match(toasts[0].text, /^2 tickets were changed by others/);
     assert.equal(toasts[0].action.label, "Do it anyway");
+  });
+
+  it("that was left is not done by what was told of several", async () => {
+    const { actions, asked, toasts } = acting(({ tickets }) => ({ results: tickets.map(({ id }) => stale({ tickets: [{ id }] }).results[0]) }));
+    await actions.setPriority([1, 2], "LOW");
+    actions.leave(actions.refusals.of(1)[0]);
+
+    toasts[0].action.run();
+
+    assert.deepEqual(asked[1].body.tickets.map(({ id }) => id), [2]);
   });
 
   it("of a ticket that is gone leaves the page to the feed", async () => {

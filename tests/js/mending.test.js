@@ -11,7 +11,7 @@ import { frame, row } from "./tickets.js";
 function page(...tickets) {
   const clock = new Clock();
   const store = new Store({ later: clock.timers.setTimeout, now: clock.now });
-  const feed = Object.assign(new EventTarget(), { state: "live", refreshes: 0, refresh: () => (feed.refreshes += 1) });
+  const feed = Object.assign(new EventTarget(), { state: "live", refreshes: 0, refresh: () => (feed.refreshes += 1) > 0 });
   const server = new Map(tickets.map((each) => [each.id, each]));
   const asked = [];
   /** Answers that the test gives when it likes; null: at once. */
@@ -207,6 +207,21 @@ describe("a replay of a ticket that is not on the page", () => {
   });
 });
 
+test("all tickets are asked for again later when they cannot be asked for now", async () => {
+  const { feed, hear, pass } = page();
+  const { refresh } = feed;
+  feed.refresh = () => false;
+  hear(failed());
+  await pass(1_000);
+  feed.refresh = refresh;
+
+  await pass(29_000);
+  assert.equal(feed.refreshes, 0);
+  await pass(1_000);
+
+  assert.equal(feed.refreshes, 1);
+});
+
 describe("a replay of a move out of sight", () => {
   const away = { type: "ticket_moved", seq: 50, replay_of: 3, ticket_id: 1, site_id: 7 };
 
@@ -247,12 +262,40 @@ describe("a feed that is refreshed", () => {
     assert.equal(server.unmet, 0);
   });
 
+  test("goes on as before when there is no snapshot to be had", async (t) => {
+    const { rig, client, server, feed } = await Rig.live(t);
+    server.snapshot = async () => ({ status: 503, headers: { "Retry-After": "7" } });
+
+    assert.equal(feed.refresh(), true);
+
+    assert.deepEqual(await client.next(), { type: "resume", after_seq: 10, epoch: server.epoch });
+    client.send({ type: "synced", seq: 10 });
+    await rig.state("live");
+    assert.deepEqual([feed.staleSince, rig.count("snapshot")], [null, 1]);
+    assert.ok(!rig.states.some((state) => state.startsWith("stale")));
+    client.send(server.event(11));
+    await rig.until(() => rig.seqs.includes(11));
+  });
+
+  test("does nothing just after another snapshot, and asks again", async (t) => {
+    const { rig, client, server, feed } = await Rig.live(t);
+    feed.refresh();
+    await client.next();
+    client.send({ type: "synced", seq: 10 });
+    await rig.state("live");
+
+    assert.equal(feed.refresh(), false);
+
+    await rig.still("live");
+    assert.equal(server.snapshots, 2);
+  });
+
   test("does nothing while it is not live", async (t) => {
     const { rig, client, server, feed } = await Rig.live(t);
     client.cut();
     await rig.state("stale");
 
-    feed.refresh();
+    assert.equal(feed.refresh(), false);
 
     await rig.still("stale");
     assert.equal(server.snapshots, 1);

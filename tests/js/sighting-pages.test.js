@@ -183,6 +183,7 @@ describe("the newest page, asked for again", () => {
 
     pages.renew(from(2000), false);
     pages.take(sighting(2001), false);
+    pages.renew(from(2000), false); // the same ones, counted once
 
     assert.deepEqual(ids(pages), before);
     assert.deepEqual([pages.waiting, pages.uncounted, pages.behind], [PAGE + 1, true, true]);

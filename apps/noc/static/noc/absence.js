@@ -75,9 +75,10 @@ export class Absence {
    * Take the newest that the server has: the events of some may never have come.
    * @param {SightingKind} kind
    * @param {import("./sighting-pages.js").ServerPage} page
+   * @param {number} [since]  ms since 1970: what was before it, was seen or taken
    */
-  found(kind, { results, next }) {
-    const missed = results.filter((each) => seenAt(each) >= this.since);
+  found(kind, { results, next }, since = this.since) {
+    const missed = results.filter((each) => seenAt(each) >= since);
     for (const each of missed.reverse()) this.see(kind, each);
     if (next !== null && missed.length === results.length) this.#uncounted = true;
   }

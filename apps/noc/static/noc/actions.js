@@ -204,8 +204,9 @@ export class Actions extends EventTarget {
     const deeds = new Map();
     /** @type {Map<number, number>} */
     const versions = new Map();
-    for (const { id, deed, present, possible } of refusals) {
-      if (!possible) continue;
+    for (const refusal of refusals) {
+      const { id, deed, present, possible } = refusal;
+      if (!possible || !this.refusals.of(id).includes(refusal)) continue; // it was left meanwhile
       deeds.set(deed, [...(deeds.get(deed) ?? []), id]);
       const version = Math.max(present.version, this.#store.items.get(id)?.ticket.version ?? 0);
       versions.set(id, version);
@@ -295,9 +296,12 @@ export class Actions extends EventTarget {
 
   /** Take back the acknowledgements that are the operator's own: who was first stays. @param {readonly number[]} ids */
   #takeBack(ids) {
-    const own = ids.filter((id) => this.#store.items.get(id)?.shown.acknowledged_by === this.#name());
+    const by = (/** @type {number} */ id) => this.#store.items.get(id)?.shown.acknowledged_by ?? null;
+    const own = ids.filter((id) => by(id) === this.#name());
+    const others = ids.filter((id) => by(id) !== null && !own.includes(id));
     if (own.length) void this.unacknowledge(own);
-    if (own.length < ids.length) this.#toast(`${this.#named(ids.filter((id) => !own.includes(id)))} left as acknowledged by others.`);
+    if (others.length) this.#toast(`${this.#named(others)} left as acknowledged by others.`);
+    else if (!own.length) this.#toast(`Nothing to undo: ${this.#named(ids)} ${ids.length === 1 ? "is" : "are"} not acknowledged any more.`);
   }
 
   /**

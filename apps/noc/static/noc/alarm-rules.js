@@ -92,7 +92,8 @@ export class AlarmRules {
    * @param {readonly string[]} [elsewhere]  what was told in other tabs, which may show other views
    */
   known(elsewhere = []) {
-    return [...this.#standing].flatMap(([key, { alarm, told }]) => (alarm.severity === CRITICAL && ((told && !this.#unheard.has(key)) || elsewhere.includes(key)) ? [key] : []));
+    const others = new Set(elsewhere);
+    return [...this.#standing].flatMap(([key, { alarm, told }]) => (alarm.severity === CRITICAL && ((told && !this.#unheard.has(key)) || others.has(key)) ? [key] : []));
   }
 
   get snoozes() {

@@ -263,9 +263,11 @@ export class Alarms {
     this.#set({ levels: { ...levels, [level]: { ...levels[level], ...changes } } });
   }
 
-  /** @param {Partial<import("./alarm-settings.js").Quiet>} changes */
+  /** Hours that are set are of the zone that they are set in. @param {Partial<import("./alarm-settings.js").Quiet>} changes */
   #setQuiet(changes) {
-    this.#set({ quiet: { ...this.#settings.quiet, ...changes, zone: localZone() } });
+    const { quiet } = this.#settings;
+    const zone = changes.on === undefined || !quiet.zone ? localZone() : quiet.zone;
+    this.#set({ quiet: { ...quiet, ...changes, zone } });
   }
 
   /** 0: not muted. */

@@ -30,15 +30,15 @@ export function startAway(page) {
   /** @type {Absent | null} */
   let absent = null;
   let wasLive = false;
+  let gapSince = 0; // the last time that it was not live, ms since 1970; 0: it has not been live before
   let leapt = false; // a snapshot stands for events that never came, and tells of tickets only
   let opened = true;
 
   feed.addEventListener("state", () => {
-    if (feed.state === "live") end();
-    else if (wasLive) {
-      wasLive = false;
-      absence ??= new Absence(feed.state === "catching-up" ? Date.now() : feed.since);
-    }
+    if (feed.state === "live") return end();
+    if (wasLive) gapSince = feed.state === "catching-up" ? Date.now() : feed.since;
+    wasLive = false;
+    if (gapSince && feed.reason !== "doubted") absence ??= new Absence(gapSince); // nothing is missing of what is doubted
   });
   store.addEventListener("change", (event) => unseen() && absence?.take(/** @type {CustomEvent<Change>} */ (event).detail));
   store.addEventListener("replace", (event) => {
@@ -59,10 +59,11 @@ export function startAway(page) {
     if (absence === null) return;
     const mine = absence;
     const until = Date.now();
-    const asks = leapt && until - mine.since >= BLINK_MS;
+    const since = gapSince;
+    const asks = leapt && until - since >= BLINK_MS;
     leapt = false;
     tell(mine, until, asks);
-    if (asks) void ask(mine).then(() => mine === absence && wasLive && tell(mine, until, false)); // else the next end tells
+    if (asks) void ask(mine, since).then(() => mine === absence && wasLive && tell(mine, until, false)); // else the next end tells
   }
 
   /** @param {Absence} mine @param {number} until @param {boolean} asks  more of it is to come */
@@ -77,11 +78,11 @@ export function startAway(page) {
     page.dispatchEvent(new CustomEvent("away", { detail: absent }));
   }
 
-  /** @param {Absence} mine */
-  async function ask(mine) {
+  /** @param {Absence} mine @param {number} since */
+  async function ask(mine, since) {
     for (const kind of /** @type {const} */ (["finding", "anomaly"])) {
       try {
-        mine.found(kind, await page.http.get(`${PATH[kind]}?limit=${NEWEST}`));
+        mine.found(kind, await page.http.get(`${PATH[kind]}?limit=${NEWEST}`), since);
       } catch {
         // the list of them says it
       }

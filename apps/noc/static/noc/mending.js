@@ -11,6 +11,7 @@ import { isOpen } from "./store.js";
 
 const WAIT_MS = 1_000; // for what comes together
 const SPREAD_MS = 4_000; // up to this much later
+const SNAPSHOT_SPREAD_MS = 10_000; // the same: it is the whole board, for all pages of the tenant
 const APART_MS = 30_000; // between two snapshots, however many events fail
 const AGAIN_MS = 10_000; // after no answer
 const MOST = 20; // tickets that are asked for one by one; for more there is the snapshot
@@ -82,7 +83,7 @@ export class Mending {
         this.#timer = false;
         void this.#mend();
       },
-      ms + SPREAD_MS * this.#clock.random(),
+      ms + (this.#doubted ? SNAPSHOT_SPREAD_MS : SPREAD_MS) * this.#clock.random(),
     );
   }
 
@@ -93,7 +94,8 @@ export class Mending {
       const wait = this.#refreshedAt + APART_MS - this.#clock.now();
       if (wait > 0) return this.#soon(wait);
       this.#refreshedAt = this.#clock.now();
-      return feed.refresh();
+      if (!feed.refresh()) this.#soon(APART_MS);
+      return;
     }
     this.#reads = true;
     const answered = await this.#readAll();

@@ -214,9 +214,14 @@ export class Feed extends EventTarget {
     void this.#run(this.#life.signal);
   }
 
-  /** Take a new snapshot: nothing is missing, and yet what is shown may be wrong. Only while live, else one may be under way. */
+  /**
+   * Take a new snapshot: nothing is missing, and yet what is shown may be wrong. When it cannot be had, all goes on.
+   * @returns {boolean} false: not now, since one may be under way or was taken just before
+   */
   refresh() {
-    if (this.state === "live") void this.#renew("doubted");
+    if (this.state !== "live" || this.#renewals.isRecent(this.#clock.now())) return false;
+    void this.#renew("doubted");
+    return true;
   }
 
   /** End: no connection, timer or request stays behind. */
@@ -621,8 +626,10 @@ export class Feed extends EventTarget {
     this.#ready = false;
     const result = await this.#load();
     if (socket !== this.#socket) return; // the next attempt goes on from here
-    if (result === "loaded") this.#ask();
-    if (result === "failed") this.#letGo("snapshot");
+    if (result === "replaced") return;
+    if (result === "failed" && reason !== "doubted") return this.#letGo("snapshot");
+    this.#ready = true; // what was doubted is no older than before
+    this.#ask();
   }
 
   /** @param {ResumeFrame | AckFrame} frame */
@@ -998,9 +1005,14 @@ class Repeats {
    * @param {number} now
    */
   hasty(now) {
-    const hasty = now - this.#at < HASTY;
+    const hasty = this.isRecent(now);
     this.#at = now;
     return hasty;
+  }
+
+  /** @param {number} now */
+  isRecent(now) {
+    return now - this.#at < HASTY;
   }
 }
 

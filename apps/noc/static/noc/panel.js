@@ -117,7 +117,11 @@ export function startPanel(page) {
 
   /** @param {Ticket} ticket */
   function takeBack({ id, status }) {
-    return page.actions && page.mayWrite && status === "NEW" ? html`<button class="quiet" @click=${() => page.actions?.unacknowledge([id])}>Take back</button>` : nothing;
+    const back = () => {
+      /** @type {HTMLElement | null} */ (root.querySelector("h2"))?.focus(); // the button goes with it
+      void page.actions?.unacknowledge([id]);
+    };
+    return page.actions && page.mayWrite && status === "NEW" ? html`<button class="quiet" @click=${back}>Take back</button>` : nothing;
   }
 
   /** @param {Ticket} ticket */

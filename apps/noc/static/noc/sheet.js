@@ -68,7 +68,9 @@ export class Sheet {
     page.store.addEventListener("replace", () => this.#drawSoon());
     addEventListener("resize", () => this.#asked && this.#place());
     document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && this.#asked) this.close(); // also when the focus is outside
+      if (event.key !== "Escape" || event.defaultPrevented || this.#asked === null) return;
+      event.preventDefault(); // also when the focus is outside, and then nothing else
+      this.close();
     });
     document.addEventListener("pointerdown", (event) => {
       if (this.#asked && event.target instanceof Node && !this.#root.contains(event.target) && !this.#text) this.close();

@@ -78,7 +78,7 @@ export class SightingPages {
     const apart = page.next !== null && unseen.length === page.results.length && this.#ids.size > 0;
     if (!apart) for (const sighting of unseen.reverse()) this.take(sighting, held);
     else {
-      this.waiting += unseen.length;
+      this.waiting = this.uncounted ? Math.max(this.waiting, unseen.length) : this.waiting + unseen.length;
       this.uncounted = true;
       this.#forget();
     }

@@ -79,6 +79,7 @@ export function startSightings(page) {
     try {
       const answer = await page.http.get(address);
       if (address === asked) pages.renew(answer, isHeld());
+      if (pages.behind && !pages.past && !pages.deep && !isHeld()) restartSoon();
       draw();
     } catch {
       renewSoon(AGAIN_MS);
