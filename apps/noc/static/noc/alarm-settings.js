@@ -10,7 +10,7 @@ import { LEVEL } from "./words.js";
  * Hours of the clock on the wall: how times are shown is another choice, which does not move them.
  * @typedef {object} Quiet
  * @property {boolean} on
- * @property {string} from  "22:00"; after `to` it goes over midnight
+ * @property {string} from  like "22:00"; after `to` it goes over midnight
  * @property {string} to
  * @property {string} zone  IANA name; "" the browser's own
  */
