@@ -241,6 +241,14 @@ class TestSavedViews:
         expect(entry).to_contain_text("<img src=x")
 
 
+def sixty_findings(api: Api, tenant: Seed) -> str:
+    """Record more than one page of findings; return the word that only their titles say."""
+    word, site = new_word(), tenant["sites"][0]
+    for number in range(60):
+        api.post("noc/findings/", {"title": f"{word} {number}", "site_id": site["id"]})
+    return word
+
+
 class TestSightings:
     def test_come_live_on_top_and_are_there_after_a_reload(
         self, acme: Seed, api: Api, stack: Running, sign_in: Open
@@ -289,9 +297,7 @@ class TestSightings:
     def test_load_more_and_never_draw_more_than_300(
         self, acme: Seed, api: Api, sign_in: Open
     ) -> None:
-        mine, site = new_word(), acme["sites"][0]
-        for number in range(60):
-            api.post("noc/findings/", {"title": f"{mine} {number}", "site_id": site["id"]})
+        mine = sixty_findings(api, acme)
         page = live(sign_in(user_of(acme), path=f"/?kind=finding&q={mine}"))
         rows = page.locator("#sightings-view tbody tr")
         expect(rows).to_have_count(50)
@@ -305,9 +311,7 @@ class TestSightings:
     def test_stay_where_they_are_when_the_page_begins_anew(
         self, acme: Seed, api: Api, sign_in: Open
     ) -> None:
-        mine, site = new_word(), acme["sites"][0]
-        for number in range(60):
-            api.post("noc/findings/", {"title": f"{mine} {number}", "site_id": site["id"]})
+        mine = sixty_findings(api, acme)
         page = live(sign_in(user_of(acme), path=f"/?kind=finding&q={mine}"))
         gate = Gate(page)
         live(page)
@@ -319,7 +323,7 @@ class TestSightings:
         rows.nth(0).hover()
         gate.turned = {"finding_created": lost}
 
-        api.post("noc/findings/", {"title": f"{mine} 60", "site_id": site["id"]})
+        api.post("noc/findings/", {"title": f"{mine} 60", "site_id": acme["sites"][0]["id"]})
         gate.reset()
 
         button = page.get_by_role("button", name="1 new")

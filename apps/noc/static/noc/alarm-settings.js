@@ -93,6 +93,9 @@ function clockOf(zone) {
   return clock;
 }
 
+/** The IANA name of the zone that the hours are of. @param {Pick<Quiet, "zone">} quiet */
+export const quietZone = ({ zone }) => zone || localZone();
+
 /**
  * Whether the hours are quiet.
  * @param {Quiet} quiet
@@ -100,6 +103,6 @@ function clockOf(zone) {
  */
 export function isQuiet({ on, from, to, zone }, now) {
   if (!on || from === to) return false;
-  const time = clockOf(zone || localZone()).format(now);
+  const time = clockOf(quietZone({ zone })).format(now);
   return from < to ? from <= time && time < to : from <= time || time < to;
 }

@@ -2,7 +2,7 @@
 
 import { html, nothing, render } from "lit/html.js";
 import { AlarmRules, COALESCE_MS, alarming, told } from "./alarm-rules.js";
-import { LEVELS, SOUNDS, isQuiet, settingsOf } from "./alarm-settings.js";
+import { LEVELS, SOUNDS, isQuiet, quietZone, settingsOf } from "./alarm-settings.js";
 import { happenedAt } from "./event-time.js";
 import { isUnacknowledged } from "./filter.js";
 import { Floods } from "./flood.js";
@@ -266,7 +266,7 @@ export class Alarms {
   /** Hours that are set are of the zone that they are set in. @param {Partial<import("./alarm-settings.js").Quiet>} changes */
   #setQuiet(changes) {
     const { quiet } = this.#settings;
-    const zone = changes.on === undefined || !quiet.zone ? localZone() : quiet.zone;
+    const zone = changes.on === undefined ? localZone() : quietZone(quiet);
     this.#set({ quiet: { ...quiet, ...changes, zone } });
   }
 
@@ -325,7 +325,7 @@ export class Alarms {
     const ended = ENDED[this.#page.feed.state];
     if (ended) return ["ended", ended];
     if (until) return ["muted", until === UNTIL_TURNED_ON ? "Muted" : `Muted until ${this.#page.times.clockWithZone(until)}`];
-    if (this.#quiet) return ["quiet", `Quiet until ${quiet.to} ${quiet.zone || localZone()}`];
+    if (this.#quiet) return ["quiet", `Quiet until ${quiet.to} ${quietZone(quiet)}`];
     if (this.#sounds.state === "blocked") return ["blocked", "Sound needs a click"];
     return viewOnly || this.#soundTab.held ? ["on", "Sound on"] : ["elsewhere", "Sound in another tab"];
   }
@@ -389,7 +389,7 @@ export class Alarms {
         <label class="check"><input type="checkbox" name="quiet" .checked=${settings.quiet.on} @change=${(/** @type {Event} */ event) => this.#setQuiet({ on: checked(event) })} /> Quiet hours</label>
         <input type="time" name="quiet-from" aria-label="Quiet from" .value=${settings.quiet.from} @change=${(/** @type {Event} */ event) => this.#setQuiet({ from: value(event) })} /> to
         <input type="time" name="quiet-to" aria-label="Quiet to" .value=${settings.quiet.to} @change=${(/** @type {Event} */ event) => this.#setQuiet({ to: value(event) })} />
-        <span class="muted">${settings.quiet.zone || localZone()}, no sound and no notification</span>
+        <span class="muted">${quietZone(settings.quiet)}, no sound and no notification</span>
       </div>
       <label class="check"><input type="checkbox" name="view-only" .checked=${settings.viewOnly} @change=${(/** @type {Event} */ event) => this.#set({ viewOnly: checked(event) })} />
         Only what this view shows <span class="muted">else all tickets that you may see, whatever the filter</span></label>

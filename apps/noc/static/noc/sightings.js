@@ -79,7 +79,7 @@ export function startSightings(page) {
     try {
       const answer = await page.http.get(address);
       if (address === asked) pages.renew(answer, isHeld());
-      if (pages.behind && !pages.past && !pages.deep && !isHeld()) restartSoon();
+      if (pages.behind && !isHeld()) release();
       draw();
     } catch {
       renewSoon(AGAIN_MS);
